@@ -5,4 +5,5 @@ pub mod meter;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod pricing;
 pub mod usage;

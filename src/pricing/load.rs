@@ -13,10 +13,11 @@ use crate::pricing::schema::{
 };
 use crate::pricing::select::{Multiplier, Selection, Selectors};
 use crate::pricing::table::{
-    ModelPrices, NameEntry, NameMatch, PriceBand, PricePeriod, PriceRow, PriceTable,
-    ProviderPrices,
+    ModelPrices, NameEntry, NameMatch, PriceBand, PricePeriod, PriceRow, PriceTable, ProviderPrices,
 };
-use crate::pricing::version::{CanonicalRow, canonical_file, identity, identity_of_text};
+use crate::pricing::version::{
+    CanonicalRow, canonical_file, canonical_price, identity, identity_of_text,
+};
 
 /// The price files this version was built with.
 pub const BUILTIN: [(&str, &str); 2] = [
@@ -84,7 +85,9 @@ pub enum PriceProblem {
     Over(String),
     #[error("the name {0:?} already leads to {1:?} in the same period")]
     Name(String, String),
-    #[error("{0:?}: a snapshot is a name, or a name and {{date}}, {{yyyymmdd}} or {{tuned}} at its end")]
+    #[error(
+        "{0:?}: a snapshot is a name, or a name and {{date}}, {{yyyymmdd}} or {{tuned}} at its end"
+    )]
     Snapshot(String),
     #[error("no source: say where the price stands and the day it was read")]
     NoSource,
@@ -179,7 +182,9 @@ impl PriceTable {
             add_file(&mut providers, &file, &place)?;
             kept.push(canonical_file(file));
         }
-        kept.sort_by(|left, right| (left.layer, &left.provider).cmp(&(right.layer, &right.provider)));
+        kept.sort_by(|left, right| {
+            (left.layer, &left.provider).cmp(&(right.layer, &right.provider))
+        });
         let mut table = Self { providers, files: kept, version: String::new() };
         table.version = identity_of_text(&table.canonical());
         Ok(table)
@@ -208,7 +213,8 @@ fn read_file(name: &str, text: &str, layer: u32) -> Result<PriceFile, PriceError
     for model in &file.models {
         for price in &model.prices {
             let place = place.inside(&model.id).inside(format_args!("from {}", price.from));
-            let source = price.source.as_ref().ok_or_else(|| place.error(PriceProblem::NoSource))?;
+            let source =
+                price.source.as_ref().ok_or_else(|| place.error(PriceProblem::NoSource))?;
             if source.read_on.parse::<chrono::NaiveDate>().is_err() {
                 return Err(place.error(PriceProblem::ReadOn(source.read_on.clone())));
             }
@@ -308,8 +314,7 @@ fn read_span(
     place: &Place<'_>,
 ) -> Result<(Timestamp, Timestamp), PriceError> {
     let instant = |text: &str| {
-        text.parse::<Timestamp>()
-            .map_err(|_| place.error(PriceProblem::Instant(text.to_owned())))
+        text.parse::<Timestamp>().map_err(|_| place.error(PriceProblem::Instant(text.to_owned())))
     };
     let from = instant(from)?;
     let until = until.map_or(Ok(Timestamp::from_micros(i64::MAX)), instant)?;
@@ -526,15 +531,15 @@ fn row_identity(
 ) -> String {
     // Hashed from the canonical spelling, so that a table read from its canonical text has the
     // same identities as the one read from files.
-    let mut entry = identified.entry.clone();
-    entry.rates = tier.map_or(form.rates, |tier| &tier.rates).clone();
-    entry.fees = form.fees.clone();
-    let whole = PriceFile { models: Vec::new(), ..identified.file.clone() };
-    let model = ModelEntry { prices: vec![entry], ..identified.model.clone() };
-    let canonical = canonical_file(PriceFile { models: vec![model], ..whole });
-    let Some(entry) = canonical.models.first().and_then(|model| model.prices.first()) else {
-        return String::new();
+    let mut entry = PriceEntry {
+        rates: tier.map_or(form.rates, |tier| &tier.rates).clone(),
+        fees: form.fees.clone(),
+        whens: Vec::new(),
+        tiers: Vec::new(),
+        multiplies: Vec::new(),
+        ..identified.entry.clone()
     };
+    canonical_price(&mut entry);
     let sorted = |values: &Values| {
         let mut words = values.words().to_vec();
         words.sort();
@@ -560,9 +565,8 @@ fn read_meter(name: &str, place: &Place<'_>) -> Result<Meter, PriceError> {
 }
 
 fn read_price(meter: Meter, text: &str, per: u64, place: &Place<'_>) -> Result<Price, PriceError> {
-    Price::read(meter, text, per).map_err(|problem| {
-        place.error(PriceProblem::Price { meter: meter.to_string(), problem })
-    })
+    Price::read(meter, text, per)
+        .map_err(|problem| place.error(PriceProblem::Price { meter: meter.to_string(), problem }))
 }
 
 fn read_selection(
@@ -579,7 +583,9 @@ fn read_selection(
         if let Some(word) = neutral {
             return Err(place.error(PriceProblem::NeutralWord(key.clone(), word.clone())));
         }
-        keys.push((key.clone(), values.words().to_vec()));
+        let mut words = values.words().to_vec();
+        words.sort();
+        keys.push((key.clone(), words));
     }
     Ok(Selection::new(keys))
 }

@@ -75,10 +75,7 @@ fn is_date(tail: &[u8]) -> bool {
 fn is_compact_date(tail: &[u8]) -> bool {
     let digits = tail.len() == 8 && tail.iter().all(u8::is_ascii_digit);
     let two = |at: usize| tail.get(at..at + 2).map_or(0, |d| (d[0] - b'0') * 10 + d[1] - b'0');
-    digits
-        && tail.starts_with(b"20")
-        && (1..=12).contains(&two(4))
-        && (1..=31).contains(&two(6))
+    digits && tail.starts_with(b"20") && (1..=12).contains(&two(4)) && (1..=31).contains(&two(6))
 }
 
 #[cfg(test)]

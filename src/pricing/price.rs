@@ -65,8 +65,7 @@ impl Price {
         if value.scale() > FINEST || (decimals > FINEST && !value.is_zero()) {
             return Err(too_fine());
         }
-        let numerator =
-            numerator.checked_mul(10_u128.pow(AMOUNT_SCALE)).ok_or_else(too_fine)?;
+        let numerator = numerator.checked_mul(10_u128.pow(AMOUNT_SCALE)).ok_or_else(too_fine)?;
         let denominator = scale
             .checked_mul(u128::from(per))
             .and_then(|den| den.checked_mul(u128::from(meter.atoms_per_unit())))
@@ -113,7 +112,8 @@ impl Price {
         (numerator, denominator) = (numerator / shared, denominator / shared);
         let mut scale = AMOUNT_SCALE;
         while denominator != 1 {
-            let lift = [10_u128, 5, 2].into_iter().find(|part| denominator.is_multiple_of(*part))?;
+            let lift =
+                [10_u128, 5, 2].into_iter().find(|part| denominator.is_multiple_of(*part))?;
             numerator = numerator.checked_mul(10 / lift)?;
             denominator /= lift;
             scale += 1;

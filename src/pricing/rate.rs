@@ -101,8 +101,7 @@ fn rate_part(
         return refuse(&UnpricedReason::Meter);
     };
     for (meter, quantity) in quantities() {
-        let unpriced =
-            |reason| Unpriced { model: model.clone(), meter, quantity, reason };
+        let unpriced = |reason| Unpriced { model: model.clone(), meter, quantity, reason };
         let Some((priced_as, price)) = band.price(meter) else {
             rated.unpriced.push(unpriced(UnpricedReason::Meter));
             continue;

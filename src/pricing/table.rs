@@ -344,7 +344,11 @@ impl PriceBand {
 impl<'t> SelectedRow<'t> {
     /// The factors that apply to a meter.
     pub fn over(&self, meter: Meter) -> Vec<&'t Multiplier> {
-        self.multipliers.iter().filter(|multiplier| multiplier.over.contains(&meter)).copied().collect()
+        self.multipliers
+            .iter()
+            .filter(|multiplier| multiplier.over.contains(&meter))
+            .copied()
+            .collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What identifies prices: the canonical text of a table, its hash, and the hash of a row.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -9,7 +10,6 @@ use crate::pricing::schema::{
     ContextEntry, FeeEntry, ModelEntry, PriceEntry, PriceFile, TierEntry, Values, WhenEntry,
 };
 use crate::pricing::select::Multiplier;
-use std::collections::BTreeMap;
 
 /// Hexadecimal digits of an identity: 128 bits.
 const IDENTITY_DIGITS: usize = 32;
@@ -90,7 +90,8 @@ fn canonical_model(model: &mut ModelEntry) {
     model.prices.sort_by(|left, right| left.from.cmp(&right.from));
 }
 
-fn canonical_price(price: &mut PriceEntry) {
+/// Brings one row to the one way of writing it.
+pub fn canonical_price(price: &mut PriceEntry) {
     canonical_instant(&mut price.from);
     price.until.iter_mut().for_each(canonical_instant);
     price.source = None;

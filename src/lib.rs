@@ -3,7 +3,7 @@
 
 pub mod dialect;
 pub mod meter;
-
+pub mod metering;
 pub mod money;
 pub mod names;
 pub mod period;

@@ -17,12 +17,26 @@ use counterfoil::metering::reply::ReplyMeter;
 use counterfoil::metering::reported::split_reply;
 use counterfoil::metering::stream::{StreamEnd, StreamFacts, UsageMeter};
 use counterfoil::names::ProviderName;
-use counterfoil::usage::{Conditions, UsageSource};
+use counterfoil::usage::{Conditions, UsageFlag, UsageSource};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
 /// Records whose reading can be argued with, and why ours differs.
-const ARGUED: &[(&str, &str)] = &[];
+const ARGUED: &[(&str, &str)] = &[(
+    "9b271a950360-000",
+    "3 reasoning and 4 audio tokens cannot both be inside 4 completion tokens; the record takes \
+     the headline, we keep each part as it was reported and flag it",
+)];
+
+/// Records with a flag, and why it is right. Their meters are compared like all others.
+const FLAGGED: &[(&str, UsageFlag)] = &[
+    // An assistant's run reports once for each step and once for the whole.
+    ("17d2b45b4a0a-003", UsageFlag::SeveralUsageEvents),
+    ("138b91db9e28-003", UsageFlag::SeveralUsageEvents),
+    ("a21b6a433b97-003", UsageFlag::SeveralUsageEvents),
+    // The split by lifetime came before the server tools ran, the total after.
+    ("c1cb8e5fed8d-000", UsageFlag::TotalMismatch),
+];
 
 fn records() -> Option<impl Iterator<Item = Value>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traffic/public.jsonl.gz");
@@ -175,7 +189,8 @@ fn every_recorded_usage_is_read_as_it_was_reported() {
             if usage.raw.is_none() {
                 faults.push("the usage object was not kept".to_owned());
             }
-            if !usage.flags.is_empty() {
+            let expected = FLAGGED.iter().find(|(flagged, _)| *flagged == id);
+            if !usage.flags.iter().eq(expected.iter().map(|(_, flag)| flag)) {
                 faults.push(format!("flags {:?}", usage.flags));
             }
         } else if usage.source != UsageSource::Awaiting {

@@ -54,7 +54,7 @@ pub fn split(
     };
     let served = match dialect {
         Dialect::Anthropic => anthropic::conditions(answer),
-        Dialect::OpenAi => openai::conditions(answer),
+        Dialect::OpenAi => openai::conditions(endpoint, asked, answer),
     };
     usage.conditions = merge_conditions(&told, &served);
     if answer.error.is_some() {

@@ -1,6 +1,7 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod invoice;
 pub mod meter;
 pub mod money;
 pub mod names;

@@ -1,0 +1,3 @@
+//! What was billed: exports read into rows, and rows into lines, by grammar only.
+
+pub mod line;

@@ -2,8 +2,10 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod invoice;
+pub mod ledger;
 pub mod meter;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod pricing;
 pub mod usage;

@@ -1,0 +1,3 @@
+//! What it costs: dated prices, matching by name and instant, and rating.
+
+pub mod charge;

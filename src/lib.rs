@@ -8,4 +8,5 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod pricing;
+pub mod sandbox;
 pub mod usage;

@@ -3,7 +3,9 @@
 
 pub mod invoice;
 pub mod ledger;
+pub mod dialect;
 pub mod meter;
+pub mod metering;
 pub mod money;
 pub mod names;
 pub mod period;

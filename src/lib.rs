@@ -1,7 +1,9 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod gateway;
 pub mod meter;
+pub mod metering;
 pub mod money;
 pub mod names;
 pub mod period;

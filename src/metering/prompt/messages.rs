@@ -13,6 +13,12 @@ use crate::metering::model_tokens::{Framing, ModelTokens};
 const REQUEST: i64 = 4;
 /// Tokens around each message.
 const MESSAGE: i64 = 3;
+/// Tokens around each tool.
+const TOOL: i64 = 40;
+/// What a model is told when it must call a tool.
+const FORCED: i64 = 90;
+/// What a model is told when it may think first.
+const THINKING: i64 = 28;
 
 pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt<'a>, PromptError> {
     let Json::List(messages) = body.get("messages") else { return Err(PromptError::Unreadable) };
@@ -26,6 +32,12 @@ pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt
     let tools = body.get("tools").items();
     if !tools.is_empty() {
         add_tools(&mut prompt, tools, model.framing);
+        if matches!(body.get("tool_choice").get("type").text(), Some("any" | "tool")) {
+            prompt.add(FORCED);
+        }
+    }
+    if body.get("thinking").get("type").text() == Some("enabled") {
+        prompt.add(THINKING);
     }
     add_schema(&mut prompt, body);
     for elsewhere in ["container", "mcp_servers"] {
@@ -99,6 +111,7 @@ fn add_tools<'a>(prompt: &mut Prompt<'a>, tools: &'a [Json<'a>], framing: Framin
         prompt.add(tools);
     }
     for tool in tools {
+        prompt.add(TOOL);
         prompt.text_of(tool.get("name").text());
         prompt.text_of(tool.get("description").text());
         if !tool.get("input_schema").is_null() {

@@ -4,6 +4,7 @@
 pub mod invoice;
 pub mod ledger;
 pub mod dialect;
+pub mod gateway;
 pub mod meter;
 pub mod metering;
 pub mod money;

@@ -4,3 +4,16 @@ pub mod reply;
 pub mod reported;
 pub mod stream;
 pub mod text;
+//! What was used: the provider's report read from its answers, and our own count beside it.
+
+pub mod body;
+mod boundary;
+pub mod count;
+pub mod counted;
+pub mod image_tokens;
+mod memo;
+pub mod model_tokens;
+pub mod prompt;
+mod sample;
+pub mod tokenizer;
+mod tool_text;

@@ -2,6 +2,7 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod invoice;
+pub mod journal;
 pub mod ledger;
 pub mod dialect;
 pub mod gateway;

@@ -1,11 +1,11 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod dialect;
+pub mod gateway;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;
-pub mod dialect;
-pub mod gateway;
 pub mod meter;
 pub mod metering;
 pub mod money;

@@ -25,7 +25,11 @@ pub fn foreign_export(names: &[String]) -> Option<&'static str> {
             "a Google Cloud billing export from BigQuery",
         ),
         (has(&["chargecategory", "billedcost"]), "a FOCUS cost and usage export"),
-        (has(&["chargecategory", "chargeperiodstart"]), "a FOCUS cost and usage export"),
+        (
+            has(&["billedcost", "billingcurrency"])
+                || has(&["chargecategory", "chargeperiodstart"]),
+            "a FOCUS cost and usage export",
+        ),
         (
             has(&["metercategory", "metername"]) || has(&["costinbillingcurrency"]),
             "an Azure cost details export",

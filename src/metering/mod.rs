@@ -11,3 +11,6 @@ pub mod prompt;
 mod sample;
 pub mod tokenizer;
 mod tool_text;
+
+#[cfg(test)]
+mod traffic_tests;

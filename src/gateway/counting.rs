@@ -297,8 +297,7 @@ mod tests {
         }
     }
 
-    fn listen() -> (impl Fn(AttemptId, CountedTokens) + Send + Sync, Receiver<(u128, CountedTokens)>)
-    {
+    fn listen() -> (impl Fn(AttemptId, CountedTokens) + Send + Sync, Counts) {
         let (sender, receiver) = mpsc::channel();
         let listener = move |attempt: AttemptId, counted| {
             sender.send((attempt.uuid().as_u128(), counted)).unwrap();
@@ -326,10 +325,10 @@ mod tests {
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
 
+    type Counts = Receiver<(u128, CountedTokens)>;
+
     /// A pool whose one thread stands at a gate with its first job in hand.
-    fn held_pool(
-        queue_bytes: usize,
-    ) -> (CountingPool, mpsc::Sender<()>, Receiver<()>, Receiver<(u128, CountedTokens)>) {
+    fn held_pool(queue_bytes: usize) -> (CountingPool, mpsc::Sender<()>, Receiver<()>, Counts) {
         let (listener, counts) = listen();
         let (open, gate) = mpsc::channel::<()>();
         let (arrive, arrived) = mpsc::channel();

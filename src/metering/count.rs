@@ -185,9 +185,6 @@ fn blame(counted: &mut CountedTokens, reason: NotCounted) {
 }
 
 #[cfg(test)]
-mod traffic;
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::metering::counted::EstimatedPart;

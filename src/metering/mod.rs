@@ -15,3 +15,6 @@ pub mod stream;
 pub mod text;
 pub mod tokenizer;
 mod tool_text;
+
+#[cfg(test)]
+mod traffic_tests;

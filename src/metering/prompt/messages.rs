@@ -15,6 +15,10 @@ const REQUEST: i64 = 4;
 const MESSAGE: i64 = 3;
 /// Tokens around each tool.
 const TOOL: i64 = 40;
+/// Tokens around an earlier call and its result.
+const CALL: i64 = 55;
+/// What a model is told when its answer must follow a schema.
+const SCHEMA: i64 = 130;
 /// What a model is told when it must call a tool.
 const FORCED: i64 = 90;
 /// What a model is told when it may think first.
@@ -55,6 +59,7 @@ fn add_content<'a>(prompt: &mut Prompt<'a>, content: &'a Json<'a>, image: ImageR
             Some("image") => add_image(prompt, block.get("source"), image),
             Some("document") => add_document(prompt, block, image),
             Some("tool_use") => {
+                prompt.add(CALL);
                 prompt.text_of(block.get("name").text());
                 prompt.text(block.get("input").to_string());
                 prompt.estimate(EstimatedPart::Tools);
@@ -127,6 +132,7 @@ fn add_schema(prompt: &mut Prompt<'_>, body: &Json<'_>) {
     let schema = if newer.is_null() { older } else { newer };
     if !schema.is_null() {
         prompt.schema = Some(schema.to_string());
+        prompt.add(SCHEMA);
         prompt.estimate(EstimatedPart::Schema);
     }
 }

@@ -1,7 +1,7 @@
 //! Meters an answer that is one JSON body, while the same bytes pass to the client.
 
 use super::reported::answer::Answer;
-use super::reported::split;
+use super::reported::split::split;
 use super::stream::StreamFacts;
 use super::text::OutputText;
 use crate::dialect::endpoint::Dialect;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::meter::{Meter, Quantities};
+use crate::usage::{UsageFlag, UsageSource};
 
 fn rate(provider: &str, endpoint: Endpoint, request: Value, response: Value) -> ReportedUsage {
     let request = Some(&request).filter(|request| !request.is_null());
@@ -351,6 +352,32 @@ fn a_batch_line_carries_its_own_usage_at_batch_prices() {
     let read = batch::batch_line(Dialect::Anthropic, errored).unwrap();
     assert!(read.usage.parts.is_empty());
     assert_eq!(batch::batch_line(Dialect::OpenAi, b"{\"messages\":[]}"), None);
+}
+
+#[test]
+fn a_result_file_is_read_line_by_line_wherever_it_is_cut() {
+    let line = |id: &str| {
+        format!(
+            "{{\"custom_id\":\"{id}\",\"result\":{{\"type\":\"succeeded\",\"message\":\
+             {{\"id\":\"msg_{id}\",\"usage\":{{\"input_tokens\":1,\"output_tokens\":2}}}}}}}}"
+        )
+    };
+    let file = format!("{}\r\nbroken\n\n{}", line("a"), line("b"));
+    for cut in 0..=file.len() {
+        let mut ids = Vec::new();
+        let mut take = |line: batch::BatchLine| ids.push(line.custom_id.unwrap());
+        let mut meter = batch::BatchMeter::new(Dialect::Anthropic);
+        let (head, tail) = file.as_bytes().split_at(cut);
+        meter.feed(head, &mut take);
+        meter.feed(tail, &mut take);
+        meter.finish(&mut take);
+        assert_eq!((meter.skipped(), ids), (1, vec!["a".to_owned(), "b".to_owned()]), "{cut}");
+    }
+    for other in ["{\"messages\":[]}\n", "\u{89}PNG\n"] {
+        let mut meter = batch::BatchMeter::new(Dialect::OpenAi);
+        meter.feed(format!("{other}{}", line("a")).as_bytes(), |line| panic!("{line:?}"));
+        meter.finish(|line| panic!("{line:?}"));
+    }
 }
 
 proptest::proptest! {

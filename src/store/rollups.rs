@@ -198,8 +198,9 @@ impl Rollups {
         run(connection, MOVE_USAGE, &usage).await?;
         run(connection, MOVE_ATTEMPTS, &attempts).await?;
         // Only what is taken away can leave an empty sum behind.
-        let emptied: BTreeSet<i64> =
-            attempts.iter().filter(|row| row.attempts < 0).map(|row| row.key.hour).collect();
+        let usage_less = usage.iter().filter(|row| row.quantity < 0).map(|row| row.key.hour);
+        let attempts_less = attempts.iter().filter(|row| row.attempts < 0).map(|row| row.key.hour);
+        let emptied: BTreeSet<i64> = usage_less.chain(attempts_less).collect();
         if !emptied.is_empty() {
             run(connection, SWEEP_USAGE, &emptied).await?;
             run(connection, SWEEP_ATTEMPTS, &emptied).await?;

@@ -3,6 +3,7 @@
 
 pub mod dialect;
 pub mod gateway;
+pub mod bookkeeping;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;
@@ -13,4 +14,5 @@ pub mod names;
 pub mod period;
 pub mod pricing;
 pub mod sandbox;
+pub mod store;
 pub mod usage;

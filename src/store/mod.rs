@@ -1,0 +1,8 @@
+//! The books: the only door to their database.
+
+pub mod books;
+pub mod error;
+pub mod posting;
+pub mod rollups;
+mod rows;
+mod states;

@@ -37,7 +37,7 @@ impl UsageStripper {
             return unchanged;
         }
         self.pending.extend_from_slice(bytes);
-        let mut out = Vec::with_capacity(self.pending.len());
+        let mut out = Vec::new();
         let mut start = 0;
         while let Some(end) = event_end(&self.pending, start, self.searched) {
             let event = self.pending.get(start..end).unwrap_or_default();

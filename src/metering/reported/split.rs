@@ -16,7 +16,10 @@ pub fn split(
     context: &Conditions,
     answer: &Answer,
 ) -> ReportedUsage {
-    let told = told_conditions(asked, context);
+    let mut told = told_conditions(asked, context);
+    if endpoint == Endpoint::Batches {
+        told.set("processing", "batch");
+    }
     let mut usage = match &answer.usage {
         UsageField::Reported(object) => match dialect {
             Dialect::Anthropic => anthropic::split(answer, object),
@@ -91,12 +94,11 @@ fn merge_conditions(told: &Conditions, served: &Conditions) -> Conditions {
 
 /// Things counted outside the body, where the body itself did not count them.
 fn add_units(context: &Conditions, usage: &mut ReportedUsage) {
-    let reported = usage.quantities();
     for (key, value) in context.iter() {
         let Some(meter) = key.strip_prefix("units.").and_then(counts::unit_meter) else {
             continue;
         };
-        if reported.get(meter).is_some_and(|atoms| atoms > 0) {
+        if usage.quantities().get(meter).is_some_and(|atoms| atoms > 0) {
             continue;
         }
         match (value.parse::<u64>(), usage.parts.first_mut()) {

@@ -301,6 +301,16 @@ fn usage_that_is_missing_has_a_reason() {
         {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}}),
     );
     assert_eq!((job.parts.len(), job.source), (0, UsageSource::Awaiting));
+    let job = openai(
+        Endpoint::Batches,
+        json!({"status": "completed", "usage":
+        {"input_tokens": 8, "output_tokens": 2, "total_tokens": 10}}),
+    );
+    assert_eq!(
+        (meters(&job), job.source),
+        (vec![("input", 8), ("output", 2)], UsageSource::Reported)
+    );
+    assert_eq!(job.conditions.get("processing"), Some("batch"));
 }
 
 #[test]

@@ -271,7 +271,17 @@ impl Desk {
     }
 }
 
-/// Asks the system to run this thread after others. Best effort: counting works without.
+/// Asks the system to run this thread after those that serve calls. Best effort: counting works
+/// without. On Linux a thread has a priority of its own; elsewhere the whole process would slow down.
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "counting threads keep the usual priority");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 fn lower_priority() {}
 
 #[cfg(test)]
@@ -412,6 +422,23 @@ mod tests {
         assert_eq!((number, broken.method), (0, CountMethod::Failed));
         assert_eq!(broken.not_counted, Some(NotCounted::Panicked));
         assert_eq!(counts.recv().unwrap().0, 1);
+        pool.shut_down(SOON);
+    }
+
+    /// Only the counting threads are moved back, not the threads that serve calls.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_counting_thread_runs_after_others_and_leaves_their_priority_alone() {
+        let before = rustix::process::getpriority_process(None).unwrap();
+        let (sender, priorities) = mpsc::channel();
+        let count = move |_: &CountingJob, _: &dyn Fn() -> bool| {
+            sender.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
+            CountedTokens::not_counted(NotCounted::NoTextEndpoint)
+        };
+        let pool = CountingPool::start_with(1, QUEUE_BYTES, count, |_, _| {}).unwrap();
+        pool.try_submit(job(0, "x"));
+        assert_eq!(priorities.recv().unwrap(), (before + 10).min(19));
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), before);
         pool.shut_down(SOON);
     }
 

@@ -17,6 +17,8 @@ const ROUNDS: usize = 9;
 
 fn main() {
     tokenizer::count(Encoding::O200kBase, "load the tables").unwrap();
+    hostile();
+    println!();
     throughput();
     println!();
     jobs();
@@ -69,6 +71,48 @@ fn stream(text: &str) -> u64 {
     counter.so_far().unwrap().tokens
 }
 
+/// Shapes that make the bare tokenizer panic or crawl: only ours is run.
+fn hostile() {
+    println!("2 MB of one shape; peak is what the process grew by");
+    println!("{:<18} {:>10} {:>8} {:>8} {:>8}", "shape", "tokens", "ms", "peak kB", "forced");
+    let mut random = Random(7);
+    let letters: String =
+        (0..2_000_000).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+    let shapes = [
+        ("blanks, then x", " ".repeat(2_000_000) + "x"),
+        ("tabs", "\t".repeat(2_000_000)),
+        ("newline, blanks", "\n   ".repeat(500_000)),
+        ("newlines", "\n".repeat(2_000_000)),
+        ("!", "!".repeat(2_000_000)),
+        ("a", "a".repeat(2_000_000)),
+        ("random letters", letters),
+        ("combining marks", "\u{301}".repeat(1_000_000)),
+        ("emoji", "😀".repeat(500_000)),
+        ("special text", "<|endoftext|>".repeat(153_846)),
+    ];
+    for (name, text) in shapes {
+        let before = peak_kilobytes();
+        let start = Instant::now();
+        let counted = tokenizer::count(Encoding::O200kBase, &text).unwrap();
+        let time = start.elapsed();
+        println!(
+            "{:<18} {:>10} {:>8} {:>8} {:>8}",
+            name,
+            counted.tokens,
+            time.as_millis(),
+            peak_kilobytes() - before,
+            counted.forced_cut,
+        );
+    }
+}
+
+/// The most memory the process ever held; 0 where the system does not say.
+fn peak_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
 fn jobs() {
     println!("one job: read the body, frame, count; median of {ROUNDS}, microseconds");
     println!(
@@ -85,7 +129,7 @@ fn jobs() {
                 model: "gpt-4o",
                 configured: None,
                 request: body.as_bytes(),
-                output: None,
+                answer: None,
             };
             let counter = Counter::new(CountLimits::default());
             first.push(time(|| counter.count(&passed, &|| true)));
@@ -116,7 +160,7 @@ fn hand_over() {
         model: "gpt-4o".into(),
         configured: None,
         request: body.clone(),
-        output: None,
+        answer: None,
     };
     let mut waits: Vec<Duration> =
         (0..2_000).map(job).map(|job| time(|| pool.try_submit(job))).collect();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::metering::answer::Answer;
 use crate::metering::count::{CountLimits, Counter, Passed};
 use crate::metering::counted::{CountedTokens, NotCounted};
 use crate::metering::tokenizer::Encoding;
@@ -34,15 +35,13 @@ pub struct CountingJob {
     pub configured: Option<Encoding>,
     /// The request body as the provider got it.
     pub request: Bytes,
-    /// The texts of the answer, each by itself: content, refusal, the name and the arguments of each
-    /// call. None where no answer came.
-    pub output: Option<Vec<String>>,
+    /// What was answered; none where no answer came.
+    pub answer: Option<Answer>,
 }
 
 impl CountingJob {
     fn bytes(&self) -> usize {
-        let output = self.output.iter().flatten().map(String::len).sum::<usize>();
-        self.request.len() + output
+        self.request.len() + self.answer.as_ref().map_or(0, Answer::bytes)
     }
 
     fn passed(&self) -> Passed<'_> {
@@ -51,7 +50,7 @@ impl CountingJob {
             model: self.model.as_str(),
             configured: self.configured,
             request: &self.request,
-            output: self.output.as_deref(),
+            answer: self.answer.as_ref(),
         }
     }
 }
@@ -303,7 +302,7 @@ mod tests {
             model: "gpt-4o".into(),
             configured: None,
             request: body.into(),
-            output: Some(vec!["hello world".to_owned()]),
+            answer: Some(Answer { texts: vec!["hello world".to_owned()], calls: 0 }),
         }
     }
 

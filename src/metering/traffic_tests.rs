@@ -13,6 +13,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::count::{Counter, Passed};
 use super::counted::{CountedTokens, EstimatedPart};
 use super::model_tokens::{self, CountBasis, Framing};
@@ -127,10 +128,10 @@ fn count(
     record: &Value,
     endpoint: Endpoint,
     model: &str,
-    output: Option<&[String]>,
+    answer: Option<&Answer>,
 ) -> CountedTokens {
     let request = record["request_body"].to_string();
-    let passed = Passed { endpoint, model, configured: None, request: request.as_bytes(), output };
+    let passed = Passed { endpoint, model, configured: None, request: request.as_bytes(), answer };
     Counter::default().count(&passed, &|| true)
 }
 
@@ -152,10 +153,10 @@ fn measure_prompts() -> Option<Table> {
     Some(rows)
 }
 
-/// The texts of an answer given as one JSON object, and whether a tool is called in it.
-fn answer_texts(answer: &Value) -> (Vec<String>, bool) {
+/// An answer given as one JSON object.
+fn answer_of(answer: &Value) -> Answer {
     let mut texts = Vec::new();
-    let mut calls = false;
+    let mut calls = 0;
     let mut add = |value: &Value| match value {
         Value::Null => {}
         Value::String(text) => texts.push(text.clone()),
@@ -166,7 +167,7 @@ fn answer_texts(answer: &Value) -> (Vec<String>, bool) {
         add(&choice["message"]["content"]);
         add(&choice["message"]["refusal"]);
         for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
-            calls = true;
+            calls += 1;
             add(&call["function"]["name"]);
             add(&call["function"]["arguments"]);
         }
@@ -178,13 +179,13 @@ fn answer_texts(answer: &Value) -> (Vec<String>, bool) {
         }
         add(&item["text"]);
         if item["type"] == "function_call" || item["type"] == "tool_use" {
-            calls = true;
+            calls += 1;
             add(&item["name"]);
             add(&item["arguments"]);
             add(&item["input"]);
         }
     }
-    (texts, calls)
+    Answer { texts, calls }
 }
 
 fn measure_answers() -> Option<Table> {
@@ -196,16 +197,21 @@ fn measure_answers() -> Option<Table> {
         let reported = usage["output"].as_u64().unwrap_or(0).saturating_sub(hidden);
         let answer = record["response_body"].as_str().map(serde_json::from_str::<Value>);
         let Some(Ok(answer)) = answer else { continue };
-        let (texts, calls) = answer_texts(&answer);
+        let answer = answer_of(&answer);
         // Claude's thinking is in its output and not told apart.
         let thinks = record["response_body"].to_string().contains("thinking");
-        if reported == 0 || texts.is_empty() || thinks || usage["output_audio"].as_u64() > Some(0) {
+        if reported == 0
+            || answer.texts.is_empty()
+            || thinks
+            || usage["output_audio"].as_u64() > Some(0)
+        {
             continue;
         }
-        let counted = count(&record, endpoint, &model, Some(&texts));
+        let counted = count(&record, endpoint, &model, Some(&answer));
         let Some(ours) = counted.output else { continue };
         let framing = model_tokens::resolve(&model, None).framing;
-        let class = format!("{} / {}", if calls { "calls" } else { "text" }, family(framing));
+        let class =
+            format!("{} / {}", if answer.calls > 0 { "calls" } else { "text" }, family(framing));
         rows.entry((endpoint, class)).or_default().pairs.push((ours, reported));
     }
     Some(rows)
@@ -263,7 +269,12 @@ fn recorded_answers_of_plain_text_are_counted_to_the_token() {
 /// Of a class at least so many thousandths exact, and within two tokens.
 type Floor = (Endpoint, &'static str, usize, usize);
 
-const ANSWER_FLOORS: &[Floor] = &[(Endpoint::Chat, "text / chat", 100, 100)];
+const ANSWER_FLOORS: &[Floor] = &[
+    (Endpoint::Chat, "text / chat", 750, 970),
+    (Endpoint::Chat, "calls / chat", 550, 750),
+    (Endpoint::Responses, "text / chat", 650, 900),
+    (Endpoint::Completions, "text / chat", 900, 980),
+];
 
 const PROMPT_FLOORS: &[Floor] = &[
     (Endpoint::Chat, "plain text / chat", 960, 980),

@@ -8,7 +8,7 @@ use crate::metering::counted::EstimatedPart;
 
 fn count_of(endpoint: Endpoint, model: &str, body: &str) -> u64 {
     let request = body.as_bytes();
-    let passed = Passed { endpoint, model, configured: None, request, output: None };
+    let passed = Passed { endpoint, model, configured: None, request, answer: None };
     Counter::default().count(&passed, &|| true).input.unwrap()
 }
 

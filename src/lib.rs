@@ -1,9 +1,9 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod bookkeeping;
 pub mod dialect;
 pub mod gateway;
-pub mod bookkeeping;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;

@@ -1,3 +1,4 @@
-//! The story after the fact: what the journal holds is posted, verified, kept and let go.
+//! The story after the fact: post, import, close.
 
+pub mod import;
 pub mod post;

@@ -1,6 +1,3 @@
-//! What it costs: dated prices, matching by name and instant, and rating.
-
-pub mod charge;
 //! What it costs: a dated price table, matching by name and instant, and exact rating.
 
 pub mod charge;

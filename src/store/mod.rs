@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod error;
+pub mod imports;
 pub mod posting;
 pub mod rollups;
 mod rows;

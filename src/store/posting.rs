@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::intent::Intent;
 use crate::ledger::settlement::Settlement;
-use crate::pricing::charge::{PricingStatus, Valuation};
+use crate::pricing::charge::{Unpriced, UnpricedReason, Valuation, ValuationStatus};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::rollups::Rollups;
@@ -336,8 +336,13 @@ fn storable(valuation: &Valuation) -> Valuation {
         return valuation.clone();
     }
     let mut named = valuation.clone();
-    named.unpriced.push("amount beyond the range of the books".to_owned());
-    Valuation { status: PricingStatus::Unpriced, charges: Vec::new(), total: None, ..named }
+    named.unpriced.extend(valuation.charges.iter().map(|charge| Unpriced {
+        model: charge.model.clone(),
+        meter: charge.meter,
+        quantity: charge.quantity,
+        reason: UnpricedReason::OutOfRange,
+    }));
+    Valuation { status: ValuationStatus::Unpriced, charges: Vec::new(), total: None, ..named }
 }
 
 fn intent_row(origin: &Origin<'_>, intent: &Intent) -> IntentRow {

@@ -3,6 +3,8 @@
 pub mod books;
 pub mod error;
 pub mod posting;
+pub mod projection;
 pub mod rollups;
 mod rows;
 mod states;
+pub mod verify;

@@ -4,6 +4,8 @@ pub mod books;
 pub mod error;
 pub mod imports;
 pub mod posting;
+pub mod projection;
 pub mod rollups;
 mod rows;
 mod states;
+pub mod verify;

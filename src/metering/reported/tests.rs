@@ -339,6 +339,8 @@ fn units_from_outside_count_only_where_the_body_is_silent() {
     let usage = told(json!({"usage": numbers}));
     assert_eq!(usage.parts[0].quantities.get(Meter::WebSearch), Some(4));
     assert_eq!(usage.conditions.iter().collect::<Vec<_>>(), [("processing", "batch")]);
+    let silent = told(json!({"model": "gpt-5"}));
+    assert_eq!((meters(&silent), silent.source), (vec![("web_search", 4)], UsageSource::Absent));
     let tools = json!({"web_search": {"num_requests": 2}});
     let usage = told(json!({"usage": numbers, "tool_usage": tools}));
     assert_eq!(usage.parts[0].quantities.get(Meter::WebSearch), Some(2));

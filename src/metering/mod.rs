@@ -9,7 +9,11 @@ pub mod image_tokens;
 mod memo;
 pub mod model_tokens;
 pub mod prompt;
+pub mod reply;
+pub mod reported;
 mod sample;
+pub mod stream;
+pub mod text;
 pub mod tokenizer;
 mod tool_text;
 

@@ -36,7 +36,8 @@ pub struct Passed<'a> {
 pub struct CountLimits {
     /// Text up to this long is counted wholly, longer text is sampled. For each side.
     pub exact_bytes: usize,
-    /// After this long the rest of a side is not counted on but the side sampled.
+    /// After this long a side is not counted on but sampled, unless it is so short that sampling
+    /// it is no less work.
     pub patience: Duration,
 }
 
@@ -140,8 +141,10 @@ impl Counter {
         let refused = |_: TokenizeError| NotCounted::TokenizerRefused;
         let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
         if bytes <= self.limits.exact_bytes {
+            encoding.load();
             let start = Instant::now();
-            let patient = || go_on() && start.elapsed() < self.limits.patience;
+            let is_short = bytes <= sample::SAMPLED_BYTES;
+            let patient = || go_on() && (is_short || start.elapsed() < self.limits.patience);
             match self.count_wholly(encoding, texts, patient) {
                 Ok(side) => return Ok(side),
                 Err(TokenizeError::Stopped) if !go_on() => return Err(NotCounted::ShuttingDown),
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_text_beyond_the_cap_or_beyond_patience_is_sampled() {
-        let content = "The stub stays in the book. ".repeat(4_000);
+        let content = "The stub stays in the book. ".repeat(12_000);
         let body = format!(r#"{{"messages":[{{"role":"user","content":"{content}"}}]}}"#);
         let exact = Counter::default().count(&chat(body.as_bytes(), None), ALWAYS).input.unwrap();
         let limits = CountLimits::default();

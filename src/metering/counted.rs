@@ -73,7 +73,9 @@ impl fmt::Display for NotCounted {
             Self::QueueFull => "not counted: too many calls were waiting to be counted",
             Self::LargerThanQueue => "not counted: the call is larger than the counting queue",
             Self::ShuttingDown => "not counted: the gateway was stopping",
-            Self::UnreadableRequest => "not counted: the request body is not JSON of a known form",
+            Self::UnreadableRequest => {
+                "not counted: the request body is not JSON of a form we know"
+            }
             Self::TokenizerRefused => "not counted: the tokenizer refused the text",
             Self::Panicked => "not counted: counting broke down on this call",
         })

@@ -1,6 +1,7 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod dashboard;
 pub mod invoice;
 pub mod ledger;
 pub mod meter;
@@ -8,4 +9,5 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod pricing;
+pub mod store;
 pub mod usage;

@@ -1,0 +1,9 @@
+//! The books: the only door to their database.
+
+pub mod accounts;
+pub mod books;
+pub mod months;
+pub mod overview;
+pub mod prices;
+pub mod read;
+pub mod requests;

@@ -2,7 +2,9 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod dashboard;
+pub mod bookkeeping;
 pub mod invoice;
+pub mod journal;
 pub mod ledger;
 pub mod meter;
 pub mod money;

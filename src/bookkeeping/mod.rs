@@ -1,0 +1,3 @@
+//! The story after the fact: what the journal holds is posted, verified, kept and let go.
+
+pub mod post;

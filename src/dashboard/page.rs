@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::dashboard::assets::ASSETS;
 use crate::dashboard::format;
 use crate::dashboard::state::DashboardState;
-use crate::store::read::ReadError;
+use crate::store::error::StoreError;
 
 /// How an answer is wanted, by the ending of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub enum PageError {
     NotUnderstood(String),
     /// The books did not answer.
     #[error(transparent)]
-    Books(#[from] ReadError),
+    Books(#[from] StoreError),
     /// A template failed.
     #[error("the page could not be written: {0}")]
     Template(#[from] askama::Error),

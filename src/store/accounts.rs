@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::period::Timestamp;
 use crate::store::books::Books;
-use crate::store::read::{ReadError, get};
+use crate::store::error::StoreError;
+use crate::store::read::{get};
 
 /// A provider key that was used, never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +53,8 @@ VALUES ($1, $2, $3, $4, $5)";
 /// Every credential seen.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer.
-pub async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, ReadError> {
+/// [`StoreError`] where the books do not answer.
+pub async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, StoreError> {
     let rows = sqlx::query(CREDENTIALS).fetch_all(books.pool()).await;
     let read = |row| {
         Ok(CredentialRecord {
@@ -65,17 +66,17 @@ pub async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, ReadErr
             last_used: Timestamp::from_micros(get(row, "last_used")?),
         })
     };
-    rows.map_err(ReadError::database("credentials"))?.iter().map(read).collect()
+    rows.map_err(StoreError::database("credentials"))?.iter().map(read).collect()
 }
 
 /// What holds of every subject.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer.
-pub async fn remarks(books: &Books) -> Result<Remarks, ReadError> {
+/// [`StoreError`] where the books do not answer.
+pub async fn remarks(books: &Books) -> Result<Remarks, StoreError> {
     let rows = sqlx::query(REMARKS).fetch_all(books.pool()).await;
     let mut all = Remarks::new();
-    for row in &rows.map_err(ReadError::database("remarks"))? {
+    for row in &rows.map_err(StoreError::database("remarks"))? {
         let value: String = get(row, "value")?;
         if !value.is_empty() {
             all.entry(get(row, "subject")?).or_default().insert(get(row, "attribute")?, value);
@@ -87,16 +88,16 @@ pub async fn remarks(books: &Books) -> Result<Remarks, ReadError> {
 /// Appends a remark; what was said before stays.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not take it.
-pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), ReadError> {
+/// [`StoreError`] where the books do not take it.
+pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
     sqlx::query(SAY)
         .bind(remark.said_at.micros())
         .bind(remark.actor)
         .bind(remark.subject)
         .bind(remark.attribute)
         .bind(remark.value)
-        .execute(books.pool())
+        .execute(books.writer())
         .await
-        .map_err(ReadError::database("a remark"))?;
+        .map_err(StoreError::database("a remark"))?;
     Ok(())
 }

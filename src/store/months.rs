@@ -4,7 +4,8 @@ use chrono::NaiveDate;
 
 use crate::period::{BillingPeriod, Timestamp};
 use crate::store::books::Books;
-use crate::store::read::{ReadError, get};
+use crate::store::error::StoreError;
+use crate::store::read::{get, unreadable};
 
 /// A day an export of an account speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,25 +60,25 @@ ORDER BY period, provider, account";
 /// Days spoken for by sealed exports that were not withdrawn, from one day to before another.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn covered_days(
     books: &Books,
     from: NaiveDate,
     until: NaiveDate,
-) -> Result<Vec<CoveredDay>, ReadError> {
+) -> Result<Vec<CoveredDay>, StoreError> {
     let rows = sqlx::query(DAYS)
         .bind(from.to_string())
         .bind(until.to_string())
         .fetch_all(books.pool())
         .await
-        .map_err(ReadError::database("imported days"))?;
+        .map_err(StoreError::database("imported days"))?;
     let read = |row| {
         let day: String = get(row, "day")?;
         Ok(CoveredDay {
             provider: get(row, "provider")?,
             account: get(row, "account")?,
             format: get(row, "format")?,
-            day: day.parse().map_err(|_| ReadError::value("day", &day))?,
+            day: day.parse().map_err(|_| unreadable("day", &day))?,
             sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
         })
     };
@@ -87,18 +88,18 @@ pub async fn covered_days(
 /// The newest report of each provider, account and month in a span of months, both included.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn reports(
     books: &Books,
     first: BillingPeriod,
     last: BillingPeriod,
-) -> Result<Vec<ReportRecord>, ReadError> {
+) -> Result<Vec<ReportRecord>, StoreError> {
     let rows = sqlx::query(REPORTS)
         .bind(first.to_string())
         .bind(last.to_string())
         .fetch_all(books.pool())
         .await
-        .map_err(ReadError::database("reports"))?;
+        .map_err(StoreError::database("reports"))?;
     let read = |row| {
         let period: String = get(row, "period")?;
         Ok(ReportRecord {
@@ -106,7 +107,7 @@ pub async fn reports(
             made_at: Timestamp::from_micros(get(row, "made_at")?),
             provider: get(row, "provider")?,
             account: get(row, "account")?,
-            period: period.parse().map_err(|_| ReadError::value("period", &period))?,
+            period: period.parse().map_err(|_| unreadable("period", &period))?,
             status: get(row, "status")?,
             body: get(row, "body")?,
         })

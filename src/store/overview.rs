@@ -6,9 +6,8 @@ use crate::meter::Meter;
 use crate::money::{Amount, Currency};
 use crate::period::Timestamp;
 use crate::store::books::Books;
-use crate::store::read::{
-    AttemptFilter, ReadError, add_listed, get, get_count, get_currency,
-};
+use crate::store::error::StoreError;
+use crate::store::read::{AttemptFilter, add_listed, get, get_count, get_currency, unreadable};
 
 /// What spend is broken down by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,13 +157,13 @@ impl Dimension {
 /// Sums of quantity and amount, by bucket of `grain_us` microseconds and by dimension.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn spend(
     books: &Books,
     filter: &AttemptFilter,
     by: Dimension,
     grain_us: i64,
-) -> Result<Vec<SpendCell>, ReadError> {
+) -> Result<Vec<SpendCell>, StoreError> {
     let rows = sqlx::query(SPEND)
         .bind(grain_us)
         .bind(by.as_str())
@@ -178,19 +177,19 @@ pub async fn spend(
         .bind(filter.credential.as_deref())
         .fetch_all(books.pool())
         .await
-        .map_err(ReadError::database("spend"))?;
+        .map_err(StoreError::database("spend"))?;
     rows.iter().map(read_spend).collect()
 }
 
 /// Numbers of attempts by how they ended, by dimension.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn attempts(
     books: &Books,
     filter: &AttemptFilter,
     by: Dimension,
-) -> Result<Vec<AttemptCell>, ReadError> {
+) -> Result<Vec<AttemptCell>, StoreError> {
     let rows = sqlx::query(ATTEMPTS)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
@@ -203,17 +202,17 @@ pub async fn attempts(
         .bind(filter.credential.as_deref())
         .fetch_all(books.pool())
         .await
-        .map_err(ReadError::database("attempts"))?;
+        .map_err(StoreError::database("attempts"))?;
     rows.iter().map(read_attempts).collect()
 }
 
 /// The newest attempt, or `None` while the books are empty.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer.
-pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, ReadError> {
+/// [`StoreError`] where the books do not answer.
+pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, StoreError> {
     let row = sqlx::query(LAST).fetch_optional(books.pool()).await;
-    let Some(row) = row.map_err(ReadError::database("the last attempt"))? else {
+    let Some(row) = row.map_err(StoreError::database("the last attempt"))? else {
         return Ok(None);
     };
     let total: Option<i64> = get(&row, "total")?;
@@ -226,7 +225,7 @@ pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, Rea
     }))
 }
 
-fn read_spend(row: &SqliteRow) -> Result<SpendCell, ReadError> {
+fn read_spend(row: &SqliteRow) -> Result<SpendCell, StoreError> {
     let meter: String = get(row, "meter")?;
     let amounts: String = get(row, "amounts")?;
     let priced: i64 = get(row, "priced")?;
@@ -234,7 +233,7 @@ fn read_spend(row: &SqliteRow) -> Result<SpendCell, ReadError> {
         bucket: Timestamp::from_micros(get(row, "bucket")?),
         group: get(row, "grouped_by")?,
         model: get(row, "model")?,
-        meter: meter.parse().map_err(|_| ReadError::value("meter", &meter))?,
+        meter: meter.parse().map_err(|_| unreadable("meter", &meter))?,
         priced: priced != 0,
         billing_class: get(row, "billing_class")?,
         currency: get_currency(row)?,
@@ -243,7 +242,7 @@ fn read_spend(row: &SqliteRow) -> Result<SpendCell, ReadError> {
     })
 }
 
-fn read_attempts(row: &SqliteRow) -> Result<AttemptCell, ReadError> {
+fn read_attempts(row: &SqliteRow) -> Result<AttemptCell, StoreError> {
     Ok(AttemptCell {
         group: get(row, "grouped_by")?,
         outcome: get(row, "outcome")?,

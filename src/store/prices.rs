@@ -2,7 +2,8 @@
 
 use crate::period::Timestamp;
 use crate::store::books::Books;
-use crate::store::read::{ReadError, get};
+use crate::store::error::StoreError;
+use crate::store::read::{get};
 
 /// One version of the prices, in force from its first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ const VERSIONS: &str =
 /// Every version used, newest first.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer.
-pub async fn versions(books: &Books) -> Result<Vec<PriceVersion>, ReadError> {
+/// [`StoreError`] where the books do not answer.
+pub async fn versions(books: &Books) -> Result<Vec<PriceVersion>, StoreError> {
     let rows = sqlx::query(VERSIONS).fetch_all(books.pool()).await;
     let read = |row| {
         Ok(PriceVersion {
@@ -28,5 +29,5 @@ pub async fn versions(books: &Books) -> Result<Vec<PriceVersion>, ReadError> {
             first_used_at: Timestamp::from_micros(get(row, "first_used_at")?),
         })
     };
-    rows.map_err(ReadError::database("price tables"))?.iter().map(read).collect()
+    rows.map_err(StoreError::database("price tables"))?.iter().map(read).collect()
 }

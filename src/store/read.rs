@@ -1,4 +1,4 @@
-//! Reading the books: what every page's query shares, and the one way it fails.
+//! Reading the books: what every page's query shares.
 
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -6,6 +6,7 @@ use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
 
 use crate::money::{Amount, Currency};
 use crate::period::ChargePeriod;
+use crate::store::error::StoreError;
 
 /// Which attempts a page speaks of. `None` means any; an empty text means "not said".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,75 +27,47 @@ pub struct AttemptFilter {
     pub credential: Option<String>,
 }
 
-/// Why a page's question had no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The database did not answer.
-    #[error("the books could not be read ({what}): {source}")]
-    Database {
-        /// What was asked for.
-        what: &'static str,
-        /// What the database said.
-        source: sqlx::Error,
-    },
-    /// A stored value is not what this version writes.
-    #[error("the books hold {value:?} as {what}, which this version cannot read")]
-    Value {
-        /// The column.
-        what: &'static str,
-        /// What stands there, shortened.
-        value: String,
-    },
-}
-
-impl ReadError {
-    /// Names what was asked for.
-    pub(crate) const fn database(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| Self::Database { what, source }
-    }
-
-    /// Names the column and shortens the value.
-    pub(crate) fn value(what: &'static str, value: &str) -> Self {
-        Self::Value { what, value: value.chars().take(80).collect() }
-    }
+/// Names the column and shortens the value that is not what this version writes.
+pub(crate) fn unreadable(what: &'static str, value: &str) -> StoreError {
+    StoreError::Value { what, value: value.chars().take(80).collect() }
 }
 
 /// One column of a row.
-pub(crate) fn get<'row, T, I>(row: &'row SqliteRow, column: I) -> Result<T, ReadError>
+pub(crate) fn get<'row, T, I>(row: &'row SqliteRow, column: I) -> Result<T, StoreError>
 where
     T: Decode<'row, Sqlite> + Type<Sqlite>,
     I: ColumnIndex<SqliteRow>,
 {
-    row.try_get(column).map_err(ReadError::database("a column"))
+    row.try_get(column).map_err(StoreError::database("a column"))
 }
 
 /// A quantity: stored signed, never negative.
-pub(crate) fn get_count(row: &SqliteRow, column: &'static str) -> Result<u64, ReadError> {
+pub(crate) fn get_count(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
     let stored: i64 = get(row, column)?;
-    u64::try_from(stored).map_err(|_| ReadError::value(column, &stored.to_string()))
+    u64::try_from(stored).map_err(|_| unreadable(column, &stored.to_string()))
 }
 
 /// The same where it may be missing.
 pub(crate) fn get_count_opt(
     row: &SqliteRow,
     column: &'static str,
-) -> Result<Option<u64>, ReadError> {
+) -> Result<Option<u64>, StoreError> {
     let stored: Option<i64> = get(row, column)?;
     let read = |value: i64| {
-        u64::try_from(value).map_err(|_| ReadError::value(column, &value.to_string()))
+        u64::try_from(value).map_err(|_| unreadable(column, &value.to_string()))
     };
     stored.map(read).transpose()
 }
 
 /// A currency code.
-pub(crate) fn get_currency(row: &SqliteRow) -> Result<Currency, ReadError> {
+pub(crate) fn get_currency(row: &SqliteRow) -> Result<Currency, StoreError> {
     let code: String = get(row, "currency")?;
-    code.parse().map_err(|_| ReadError::value("currency", &code))
+    code.parse().map_err(|_| unreadable("currency", &code))
 }
 
 /// Adds amounts the database listed side by side: money is added here, never in SQL.
-pub(crate) fn add_listed(amounts: &str) -> Result<Amount, ReadError> {
-    let read = |text: &str| text.parse::<i64>().map_err(|_| ReadError::value("amount", text));
+pub(crate) fn add_listed(amounts: &str) -> Result<Amount, StoreError> {
+    let read = |text: &str| text.parse::<i64>().map_err(|_| unreadable("amount", text));
     let mut total: i128 = 0;
     for amount in amounts.split(' ').filter(|text| !text.is_empty()) {
         total = total.saturating_add(i128::from(read(amount)?));
@@ -106,7 +79,7 @@ pub(crate) fn add_listed(amounts: &str) -> Result<Amount, ReadError> {
 pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
     row: &SqliteRow,
     column: &'static str,
-) -> Result<T, ReadError> {
+) -> Result<T, StoreError> {
     let text: String = get(row, column)?;
-    serde_json::from_str(&text).map_err(|_| ReadError::value(column, &text))
+    serde_json::from_str(&text).map_err(|_| unreadable(column, &text))
 }

@@ -7,9 +7,8 @@ use crate::meter::{Meter, Quantities};
 use crate::money::{Amount, Currency};
 use crate::period::Timestamp;
 use crate::store::books::Books;
-use crate::store::read::{
-    AttemptFilter, ReadError, get, get_count, get_count_opt, get_currency, get_json,
-};
+use crate::store::error::StoreError;
+use crate::store::read::{AttemptFilter, get, get_count, get_count_opt, get_currency, get_json, unreadable};
 use crate::usage::ModelUsage;
 
 /// What a list of attempts is narrowed by, beyond the common filter.
@@ -262,12 +261,12 @@ const COUNT: &str = "SELECT * FROM counts WHERE attempt = $1";
 /// Attempts, newest first.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn list(
     books: &Books,
     filter: &AttemptFilter,
     search: &AttemptSearch,
-) -> Result<Vec<AttemptLine>, ReadError> {
+) -> Result<Vec<AttemptLine>, StoreError> {
     let before = search.before.as_ref();
     let rows = sqlx::query(LIST)
         .bind(filter.period.start.micros())
@@ -284,7 +283,7 @@ pub async fn list(
         .bind(i64::from(search.limit))
         .fetch_all(books.pool())
         .await
-        .map_err(ReadError::database("attempts"))?;
+        .map_err(StoreError::database("attempts"))?;
     rows.iter().map(read_line).collect()
 }
 
@@ -292,17 +291,17 @@ pub async fn list(
 /// no such id is in the books.
 ///
 /// # Errors
-/// [`ReadError`] where the books do not answer or hold what cannot be read.
-pub async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, ReadError> {
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, StoreError> {
     let rows = sqlx::query(OF_REQUEST).bind(id).fetch_all(books.pool()).await;
     let mut records = Vec::new();
-    for row in &rows.map_err(ReadError::database("a request"))? {
+    for row in &rows.map_err(StoreError::database("a request"))? {
         records.push(read_record(books, row).await?);
     }
     Ok(records)
 }
 
-async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, ReadError> {
+async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, StoreError> {
     let line = read_line(row)?;
     let settlements = fetch(books, SETTLEMENTS, &line.attempt).await?;
     let charges = fetch(books, CHARGES, &line.attempt).await?;
@@ -329,12 +328,12 @@ async fn fetch(
     books: &Books,
     sql: &'static str,
     attempt: &str,
-) -> Result<Vec<SqliteRow>, ReadError> {
+) -> Result<Vec<SqliteRow>, StoreError> {
     let rows = sqlx::query(sql).bind(attempt).fetch_all(books.pool()).await;
-    rows.map_err(ReadError::database("an attempt"))
+    rows.map_err(StoreError::database("an attempt"))
 }
 
-fn read_line(row: &SqliteRow) -> Result<AttemptLine, ReadError> {
+fn read_line(row: &SqliteRow) -> Result<AttemptLine, StoreError> {
     let outcome: Option<String> = get(row, "outcome")?;
     let stream: i64 = get(row, "stream")?;
     Ok(AttemptLine {
@@ -354,7 +353,7 @@ fn read_line(row: &SqliteRow) -> Result<AttemptLine, ReadError> {
     })
 }
 
-fn read_settled(row: &SqliteRow, outcome: String) -> Result<SettledLine, ReadError> {
+fn read_settled(row: &SqliteRow, outcome: String) -> Result<SettledLine, StoreError> {
     let parts: Vec<ModelUsage> = get_json(row, "usage_parts")?;
     let total: Option<i64> = get(row, "total")?;
     let price_status: Option<String> = get(row, "price_status")?;
@@ -375,7 +374,7 @@ fn read_settled(row: &SqliteRow, outcome: String) -> Result<SettledLine, ReadErr
     })
 }
 
-fn read_settlement(row: &SqliteRow) -> Result<SettlementRecord, ReadError> {
+fn read_settlement(row: &SqliteRow) -> Result<SettlementRecord, StoreError> {
     Ok(SettlementRecord {
         revision: get_count(row, "revision")?,
         reason: get(row, "reason")?,
@@ -397,7 +396,7 @@ fn read_settlement(row: &SqliteRow) -> Result<SettlementRecord, ReadError> {
 fn read_valuations(
     valuations: &[SqliteRow],
     charges: &[SqliteRow],
-) -> Result<Vec<ValuationRecord>, ReadError> {
+) -> Result<Vec<ValuationRecord>, StoreError> {
     let mut records = Vec::new();
     for row in valuations {
         let revision = get_count(row, "revision")?;
@@ -414,7 +413,7 @@ fn read_valuations(
             status: get(row, "status")?,
             currency: get_currency(row)?,
             total: total.map(|pico| Amount::from_pico(i128::from(pico))),
-            unpriced: get_json(row, "unpriced")?,
+            unpriced: get_json::<Vec<Value>>(row, "unpriced")?.iter().map(named).collect(),
             price_version: get(row, "price_version")?,
             engine: get(row, "engine")?,
             valued_at: Timestamp::from_micros(get(row, "valued_at")?),
@@ -424,13 +423,23 @@ fn read_valuations(
     Ok(records)
 }
 
-fn read_charge(row: &SqliteRow) -> Result<ChargeRecord, ReadError> {
+/// What has no price, in words: a name, or model, meter and reason.
+fn named(unpriced: &Value) -> String {
+    if let Some(text) = unpriced.as_str() {
+        return text.to_owned();
+    }
+    let part = |name: &str| unpriced.get(name).and_then(Value::as_str).map(str::to_owned);
+    let parts: Vec<String> = ["model", "meter", "reason"].into_iter().filter_map(part).collect();
+    if parts.is_empty() { unpriced.to_string() } else { parts.join(" ") }
+}
+
+fn read_charge(row: &SqliteRow) -> Result<ChargeRecord, StoreError> {
     let meter: String = get(row, "meter")?;
     let amount: i64 = get(row, "amount")?;
     let rounded: i64 = get(row, "rounded")?;
     Ok(ChargeRecord {
         model: get(row, "model")?,
-        meter: meter.parse().map_err(|_| ReadError::value("meter", &meter))?,
+        meter: meter.parse().map_err(|_| unreadable("meter", &meter))?,
         quantity: get_count(row, "quantity")?,
         rate_id: get(row, "rate_id")?,
         unit_price: get(row, "unit_price")?,
@@ -441,7 +450,7 @@ fn read_charge(row: &SqliteRow) -> Result<ChargeRecord, ReadError> {
     })
 }
 
-fn read_count(row: &SqliteRow) -> Result<CountRecord, ReadError> {
+fn read_count(row: &SqliteRow) -> Result<CountRecord, StoreError> {
     Ok(CountRecord {
         counted_at: Timestamp::from_micros(get(row, "counted_at")?),
         input: get_count_opt(row, "input")?,

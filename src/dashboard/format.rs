@@ -72,7 +72,7 @@ impl Money {
         let sign = if pico < 0 { "−" } else { "" };
         let symbol = symbol(self.currency);
         let size = pico.unsigned_abs();
-        if size < MICRO.unsigned_abs() {
+        if size > 0 && size < MICRO.unsigned_abs() {
             let exact = Amount::from_pico(pico.abs()).to_string();
             return format!("{sign}{symbol}{exact}");
         }
@@ -264,6 +264,7 @@ mod tests {
         assert_eq!(usd("0").cents_text(), "$0.00");
         assert_eq!(usd("0.000124").fine_text(), "$0.000124");
         assert_eq!(usd("0.000000025").fine_text(), "$0.000000025");
+        assert_eq!(usd("0").fine_text(), "$0.00");
         assert_eq!(usd("2.5").fine_text(), "$2.50");
         assert_eq!(percent(1, 100_000), "< 0.1 %");
         assert_eq!(percent(0, 7), "0.0 %");

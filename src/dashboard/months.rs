@@ -48,6 +48,8 @@ pub struct MonthCell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MonthState {
+    /// Before our first attempt, and no export either.
+    Before,
     /// No export speaks for a day of it.
     NoExport,
     /// Only some of its days.
@@ -71,6 +73,7 @@ impl MonthState {
     /// The word of the style sheet.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Before => "before",
             Self::NoExport => "no-export",
             Self::Partial => "partial",
             Self::Provisional => "provisional",
@@ -84,6 +87,7 @@ impl MonthState {
     /// A sign beside the color.
     pub const fn sign(self) -> &'static str {
         match self {
+            Self::Before => "",
             Self::NoExport => "○",
             Self::Partial => "◔",
             Self::Provisional => "◑",
@@ -114,7 +118,7 @@ impl MonthStrip {
     }
 }
 
-/// The last `count` months up to now; `seen` are providers with traffic.
+/// The last `count` months up to now.
 ///
 /// # Errors
 /// [`PageError::Books`] where the books do not answer.
@@ -122,7 +126,6 @@ pub async fn strip(
     books: &Books,
     now: Timestamp,
     count: usize,
-    seen: &[String],
 ) -> Result<MonthStrip, PageError> {
     let last = BillingPeriod::containing(now);
     let mut months: Vec<BillingPeriod> =
@@ -131,7 +134,8 @@ pub async fn strip(
     let first = months.first().copied().unwrap_or(last);
     let days = store::covered_days(books, first.first_day(), last.next().first_day()).await?;
     let reports = store::reports(books, first, last).await?;
-    Ok(arrange(months, &days, &reports, now, seen))
+    let begun = store::beginnings(books).await?;
+    Ok(arrange(months, &days, &reports, now, &begun))
 }
 
 fn arrange(
@@ -139,14 +143,14 @@ fn arrange(
     days: &[CoveredDay],
     reports: &[ReportRecord],
     now: Timestamp,
-    seen: &[String],
+    begun: &[(String, Timestamp)],
 ) -> MonthStrip {
     let mut accounts: BTreeSet<(String, String)> = days
         .iter()
         .map(|day| (day.provider.clone(), day.account.clone()))
         .chain(reports.iter().map(|report| (report.provider.clone(), report.account.clone())))
         .collect();
-    for provider in seen {
+    for (provider, _) in begun {
         if !accounts.iter().any(|(known, _)| known == provider) {
             accounts.insert((provider.clone(), String::new()));
         }
@@ -162,8 +166,13 @@ fn arrange(
             .map(|report| (report.period, report))
             .collect();
         let cells = months.iter().map(|month| {
-            let (state, text) = state_of(*month, &own_days, own_reports.get(month).copied(), now);
-            let link = if state == MonthState::NoExport {
+            let (mut state, mut text) = state_of(*month, &own_days, own_reports.get(month).copied(), now);
+            let ours = begun.iter().find(|(known, _)| *known == provider);
+            let before = ours.is_none_or(|(_, at)| BillingPeriod::containing(*at) > *month);
+            if state == MonthState::NoExport && before {
+                (state, text) = (MonthState::Before, "–".to_owned());
+            }
+            let link = if matches!(state, MonthState::NoExport | MonthState::Before) {
                 "/invoices".to_owned()
             } else {
                 reconcile_link(&provider, *month, &account)

@@ -16,6 +16,7 @@ use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageEr
 use crate::dashboard::spend::{self, AttemptSums, GroupSum};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{self, NONE, Query, RANGES, RangeChoice, SetFilter, View};
+use crate::meter::Meter;
 use crate::money::{Amount, Currency};
 use crate::period::{ChargePeriod, DAY_US, HOUR_US, Timestamp};
 use crate::store::accounts;
@@ -115,6 +116,8 @@ struct MeterLine {
     #[serde(skip)]
     shown: String,
     unpriced: String,
+    #[serde(skip)]
+    unpriced_shown: String,
     spend: Option<Money>,
 }
 
@@ -220,7 +223,7 @@ async fn gather(
         previous: store::spend(books, &over(view.previous), Dimension::Provider, whole(view.previous))
             .await?,
         today: store::spend(books, &over(today), Dimension::Provider, DAY_US).await?,
-        months: months::strip(books, now, 12, &seen).await?,
+        months: months::strip(books, now, 12).await?,
         last,
         providers: seen,
         names,
@@ -330,15 +333,16 @@ fn meter_lines(cells: &[SpendCell], currency: Currency) -> Vec<MeterLine> {
     let lines = sums.iter().map(|sum| MeterLine {
         meter: sum.meter.to_string(),
         quantity: sum.meter.print(sum.quantity),
-        shown: if sum.meter.atoms_per_unit() == 1 {
-            format::count(sum.quantity)
-        } else {
-            sum.meter.print(sum.quantity)
-        },
-        unpriced: if sum.unpriced == 0 { String::new() } else { sum.meter.print(sum.unpriced) },
+        shown: shown(sum.meter, sum.quantity),
+        unpriced: sum.meter.print(sum.unpriced),
+        unpriced_shown: if sum.unpriced == 0 { String::new() } else { shown(sum.meter, sum.unpriced) },
         spend: (sum.unpriced < sum.quantity || sum.quantity == 0).then(|| sum.spent.of(currency)),
     });
     lines.collect()
+}
+
+fn shown(meter: Meter, atoms: u64) -> String {
+    if meter.atoms_per_unit() == 1 { format::count(atoms) } else { meter.print(atoms) }
 }
 
 fn bucket_lines(

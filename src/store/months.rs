@@ -50,6 +50,9 @@ LEFT JOIN import_withdrawals w ON w.batch = d.batch
 WHERE w.batch IS NULL AND d.day >= $1 AND d.day < $2
 GROUP BY b.provider, b.account, b.format, d.day";
 
+const BEGINNINGS: &str = "
+SELECT provider, MIN(hour) AS first_hour FROM attempt_rollups GROUP BY provider";
+
 const REPORTS: &str = "
 SELECT * FROM reports r
 WHERE period >= $1 AND period <= $2
@@ -113,4 +116,15 @@ pub async fn reports(
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Providers with attempts, and the hour of their first one.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let rows = sqlx::query(BEGINNINGS).fetch_all(books.pool()).await;
+    let read =
+        |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
+    rows.map_err(StoreError::database("the first attempts"))?.iter().map(read).collect()
 }

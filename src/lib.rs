@@ -1,6 +1,7 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod dashboard;
 pub mod bookkeeping;
 pub mod dialect;
 pub mod gateway;

@@ -1,10 +1,17 @@
 //! The books: the only door to their database.
 
+pub mod accounts;
 pub mod books;
 pub mod error;
 pub mod imports;
 pub mod posting;
 pub mod projection;
+pub mod months;
+pub mod overview;
+pub mod posting;
+pub mod prices;
+pub mod read;
+pub mod requests;
 pub mod rollups;
 mod rows;
 mod states;

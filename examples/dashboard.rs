@@ -49,7 +49,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -228,11 +229,7 @@ fn settled(intent: &Intent, model: &Model, dice: &mut Dice) -> (Settlement, Opti
     let took = 300_000 + dice.roll(9_000_000);
     let priced = match model.3 {
         _ if cut => valuation(PricingStatus::NoUsage, Vec::new(), Vec::new()),
-        None => valuation(
-            PricingStatus::Unpriced,
-            Vec::new(),
-            vec![format!("model {}", model.0)],
-        ),
+        None => valuation(PricingStatus::Unpriced, Vec::new(), vec![format!("model {}", model.0)]),
         Some(prices) => valuation(
             PricingStatus::Priced,
             quantities.iter().map(|(meter, atoms)| charge(model.0, meter, atoms, prices)).collect(),
@@ -265,7 +262,9 @@ fn settled(intent: &Intent, model: &Model, dice: &mut Dice) -> (Settlement, Opti
         attempt: intent.attempt,
         counted_at: settlement.ended_at,
         input: Some(quantities.input_tokens() * 10 / if openai { 10 } else { 13 }),
-        output: Some(quantities.get(Meter::Output).unwrap_or(0) * 10 / if openai { 10 } else { 13 }),
+        output: Some(
+            quantities.get(Meter::Output).unwrap_or(0) * 10 / if openai { 10 } else { 13 },
+        ),
         method: "exact".to_owned(),
         encoding: "o200k_base".to_owned(),
         basis: if openai { "model_map" } else { "other_tokenizer" }.to_owned(),

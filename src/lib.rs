@@ -1,8 +1,8 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
-pub mod dashboard;
 pub mod bookkeeping;
+pub mod dashboard;
 pub mod dialect;
 pub mod gateway;
 pub mod invoice;

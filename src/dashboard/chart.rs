@@ -106,8 +106,10 @@ impl StackedBars {
         let every = label_every(&data.labels, right - LEFT);
         let bars = data.labels.iter().enumerate().map(|(bucket, label)| {
             let index = i64::try_from(bucket).unwrap_or(0);
-            let (from, to) =
-                (LEFT + (right - LEFT) * index / slots, LEFT + (right - LEFT) * (index + 1) / slots);
+            let (from, to) = (
+                LEFT + (right - LEFT) * index / slots,
+                LEFT + (right - LEFT) * (index + 1) / slots,
+            );
             let gap = ((to - from) / 5).clamp(1, 8);
             let place = Place { x: from + gap / 2, width: (to - from - gap).max(1), floor };
             Bar {

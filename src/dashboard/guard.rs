@@ -64,8 +64,10 @@ fn refuse(method: &Method, headers: &HeaderMap, hosts: &[String]) -> Option<&'st
     if same_origin {
         return None;
     }
-    Some("Changes are taken only from the dashboard's own pages: send an Origin header that names \
-          this host.\n")
+    Some(
+        "Changes are taken only from the dashboard's own pages: send an Origin header that names \
+          this host.\n",
+    )
 }
 
 fn is_allowed(host: &str, hosts: &[String]) -> bool {

@@ -122,11 +122,7 @@ impl MonthStrip {
 ///
 /// # Errors
 /// [`PageError::Books`] where the books do not answer.
-pub async fn strip(
-    books: &Books,
-    now: Timestamp,
-    count: usize,
-) -> Result<MonthStrip, PageError> {
+pub async fn strip(books: &Books, now: Timestamp, count: usize) -> Result<MonthStrip, PageError> {
     let last = BillingPeriod::containing(now);
     let mut months: Vec<BillingPeriod> =
         std::iter::successors(Some(last), |month| Some(month.previous())).take(count).collect();
@@ -156,17 +152,16 @@ fn arrange(
         }
     }
     let lines = accounts.into_iter().map(|(provider, account)| {
-        let own_days: Vec<&CoveredDay> = days
-            .iter()
-            .filter(|day| day.provider == provider && day.account == account)
-            .collect();
+        let own_days: Vec<&CoveredDay> =
+            days.iter().filter(|day| day.provider == provider && day.account == account).collect();
         let own_reports: BTreeMap<BillingPeriod, &ReportRecord> = reports
             .iter()
             .filter(|report| report.provider == provider && report.account == account)
             .map(|report| (report.period, report))
             .collect();
         let cells = months.iter().map(|month| {
-            let (mut state, mut text) = state_of(*month, &own_days, own_reports.get(month).copied(), now);
+            let (mut state, mut text) =
+                state_of(*month, &own_days, own_reports.get(month).copied(), now);
             let ours = begun.iter().find(|(known, _)| *known == provider);
             let before = ours.is_none_or(|(_, at)| BillingPeriod::containing(*at) > *month);
             if state == MonthState::NoExport && before {

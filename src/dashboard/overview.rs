@@ -220,8 +220,13 @@ async fn gather(
     Ok(Facts {
         cells: store::spend(books, &view.filter, view.group, grain).await?,
         attempts: store::attempts(books, &view.filter, view.group).await?,
-        previous: store::spend(books, &over(view.previous), Dimension::Provider, whole(view.previous))
-            .await?,
+        previous: store::spend(
+            books,
+            &over(view.previous),
+            Dimension::Provider,
+            whole(view.previous),
+        )
+        .await?,
         today: store::spend(books, &over(today), Dimension::Provider, DAY_US).await?,
         months: months::strip(books, now, 12).await?,
         last,
@@ -244,13 +249,12 @@ fn lay_out(
     let groups = spend::groups(&facts.cells, &facts.attempts, currency);
     let label = |group: &str| facts.names.get(group).cloned().unwrap_or_else(|| view::named(group));
     let bars = spend::series(&facts.cells, view.filter.period, grain, currency, &groups, label);
-    let print = |value: i128| {
-        Money::new(Amount::from_pico(value), currency).cents_text()
-    };
+    let print = |value: i128| Money::new(Amount::from_pico(value), currency).cents_text();
     let saving = spend::cache_saving(&facts.cells);
     let previous = spend::total(&facts.previous, billed).of(currency);
     let attempts = spend::attempt_sums(&facts.attempts);
-    let class = |name: &str| spend::total(&facts.cells, |cell| cell.billing_class == name).of(currency);
+    let class =
+        |name: &str| spend::total(&facts.cells, |cell| cell.billing_class == name).of(currency);
     let unpriced = spend::meters(&facts.cells).iter().map(|sum| sum.unpriced).sum();
     let chrome = Chrome::new(state, "Overview", "/", "/", &view.query_text());
     Overview {
@@ -290,7 +294,10 @@ fn lay_out(
             request: last.request,
             started_at: last.started_at,
             ago: format::ago(now, last.started_at),
-            total: last.total.zip(last.currency).map(|(total, currency)| Money::new(total, currency)),
+            total: last
+                .total
+                .zip(last.currency)
+                .map(|(total, currency)| Money::new(total, currency)),
         }),
         base_url: state.proxy_base_url.clone(),
         filters: view.set_filters("/"),
@@ -335,7 +342,11 @@ fn meter_lines(cells: &[SpendCell], currency: Currency) -> Vec<MeterLine> {
         quantity: sum.meter.print(sum.quantity),
         shown: shown(sum.meter, sum.quantity),
         unpriced: sum.meter.print(sum.unpriced),
-        unpriced_shown: if sum.unpriced == 0 { String::new() } else { shown(sum.meter, sum.unpriced) },
+        unpriced_shown: if sum.unpriced == 0 {
+            String::new()
+        } else {
+            shown(sum.meter, sum.unpriced)
+        },
         spend: (sum.unpriced < sum.quantity || sum.quantity == 0).then(|| sum.spent.of(currency)),
     });
     lines.collect()

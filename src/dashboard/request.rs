@@ -199,10 +199,13 @@ async fn make(state: &DashboardState, id: &str) -> Result<RequestPage, PageError
     let hints: BTreeMap<String, String> = accounts::credentials(&state.books)
         .await?
         .into_iter()
-        .map(|known| (known.credential, format!("…{} ({})", known.hint, format::words(&known.kind))))
+        .map(|known| {
+            (known.credential, format!("…{} ({})", known.hint, format::words(&known.kind)))
+        })
         .collect();
     let now = state.clock.now();
-    let spans = chart::waterfall(&records.iter().map(|record| ends(record, now)).collect::<Vec<_>>());
+    let spans =
+        chart::waterfall(&records.iter().map(|record| ends(record, now)).collect::<Vec<_>>());
     let attempts: Vec<AttemptView> = records
         .iter()
         .zip(spans)
@@ -210,7 +213,13 @@ async fn make(state: &DashboardState, id: &str) -> Result<RequestPage, PageError
         .collect();
     let path = format!("/requests/{request}");
     Ok(RequestPage {
-        chrome: Chrome::new(state, format!("Request {}", format::short(&request)), "/requests", &path, ""),
+        chrome: Chrome::new(
+            state,
+            format!("Request {}", format::short(&request)),
+            "/requests",
+            &path,
+            "",
+        ),
         started,
         total: total(&attempts),
         incomplete: attempts.iter().any(|attempt| attempt.total.is_none()),
@@ -383,17 +392,14 @@ fn usage_view(record: &AttemptRecord) -> UsageView {
 
 /// The stored text as JSON, digit by digit; what is no JSON becomes a string.
 fn verbatim(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.to_owned())
-        .or_else(|_| serde_json::value::to_raw_value(text))
-        .ok()
+    RawValue::from_string(text.to_owned()).or_else(|_| serde_json::value::to_raw_value(text)).ok()
 }
 
 /// Counted beside reported. Reasoning is never seen, so it is never counted.
 fn comparison(reported: &Quantities, count: &CountRecord) -> Vec<Comparison> {
     let input = (!reported.is_empty()).then(|| reported.input_tokens());
-    let output = (!reported.is_empty()).then(|| {
-        reported.output_tokens() - reported.get(Meter::OutputReasoning).unwrap_or(0)
-    });
+    let output = (!reported.is_empty())
+        .then(|| reported.output_tokens() - reported.get(Meter::OutputReasoning).unwrap_or(0));
     [("Input", input, count.input), ("Output, visible", output, count.output)]
         .into_iter()
         .map(|(side, reported, counted)| Comparison {
@@ -437,8 +443,16 @@ impl Page for RequestPage {
         CsvTable {
             name: format!("charges-{}", format::short(&self.id).trim_end_matches('…')),
             header: vec![
-                "attempt", "model", "meter", "quantity", "unit_price", "per", "factors", "amount",
-                "currency", "rate_id",
+                "attempt",
+                "model",
+                "meter",
+                "quantity",
+                "unit_price",
+                "per",
+                "factors",
+                "amount",
+                "currency",
+                "rate_id",
             ],
             rows,
         }

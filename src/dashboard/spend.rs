@@ -100,7 +100,11 @@ impl Purse {
     /// The currency to lead with: the dollar where there is one.
     pub fn leading(&self) -> Currency {
         let first = self.0.keys().next().copied();
-        if self.0.contains_key(&Currency::USD) { Currency::USD } else { first.unwrap_or(Currency::USD) }
+        if self.0.contains_key(&Currency::USD) {
+            Currency::USD
+        } else {
+            first.unwrap_or(Currency::USD)
+        }
     }
 }
 
@@ -137,10 +141,8 @@ pub fn groups(cells: &[SpendCell], attempts: &[AttemptCell], by: Currency) -> Ve
         sum.attempts += cell.attempts;
         sum.errors += if is_error(&cell.outcome) { cell.attempts } else { 0 };
     }
-    let mut sorted: Vec<GroupSum> = sums
-        .into_iter()
-        .map(|(group, sum)| GroupSum { group: group.to_owned(), ..sum })
-        .collect();
+    let mut sorted: Vec<GroupSum> =
+        sums.into_iter().map(|(group, sum)| GroupSum { group: group.to_owned(), ..sum }).collect();
     sorted.sort_by(|left, right| {
         let key = |sum: &GroupSum| (sum.spent.of(by).amount, sum.attempts);
         key(right).cmp(&key(left)).then_with(|| left.group.cmp(&right.group))
@@ -177,7 +179,8 @@ pub fn attempt_sums(cells: &[AttemptCell]) -> AttemptSums {
         sums.attempts += n;
         sums.errors += when(is_error(&cell.outcome));
         sums.unknown += when(matches!(cell.usage_source.as_str(), "absent" | "awaiting"));
-        sums.unpriced += when(matches!(cell.price_status.as_str(), "unpriced" | "partially_priced"));
+        sums.unpriced +=
+            when(matches!(cell.price_status.as_str(), "unpriced" | "partially_priced"));
         sums.uncertain += when(cell.billing_class == "uncertain");
         sums.cache_hits += when(cell.outcome == "cache_hit");
         sums.outside_bill += when(cell.billing_class == "outside_bill");
@@ -301,10 +304,8 @@ mod tests {
         let cells: Vec<SpendCell> =
             (0..12).map(|n| cell(&format!("g{n}"), Meter::Input, 1, "0.01")).collect();
         let groups = groups(&cells, &[], Currency::USD);
-        let period = ChargePeriod {
-            start: Timestamp::from_micros(0),
-            end: Timestamp::from_micros(DAY_US),
-        };
+        let period =
+            ChargePeriod { start: Timestamp::from_micros(0), end: Timestamp::from_micros(DAY_US) };
         let bars = series(&cells, period, DAY_US, Currency::USD, &groups, str::to_owned);
         assert_eq!(bars.series.len(), SERIES + 1);
         assert_eq!(bars.series.last().unwrap().0, "other");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::read::{get};
+use crate::store::read::get;
 
 /// A provider key that was used, never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -124,7 +124,6 @@ pub async fn reports(
 /// [`StoreError`] where the books do not answer.
 pub async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, StoreError> {
     let rows = sqlx::query(BEGINNINGS).fetch_all(books.pool()).await;
-    let read =
-        |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
+    let read = |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
     rows.map_err(StoreError::database("the first attempts"))?.iter().map(read).collect()
 }

@@ -3,7 +3,7 @@
 use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::read::{get};
+use crate::store::read::get;
 
 /// One version of the prices, in force from its first use.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,9 +53,8 @@ pub(crate) fn get_count_opt(
     column: &'static str,
 ) -> Result<Option<u64>, StoreError> {
     let stored: Option<i64> = get(row, column)?;
-    let read = |value: i64| {
-        u64::try_from(value).map_err(|_| unreadable(column, &value.to_string()))
-    };
+    let read =
+        |value: i64| u64::try_from(value).map_err(|_| unreadable(column, &value.to_string()));
     stored.map(read).transpose()
 }
 

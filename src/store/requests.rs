@@ -8,7 +8,9 @@ use crate::money::{Amount, Currency};
 use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::read::{AttemptFilter, get, get_count, get_count_opt, get_currency, get_json, unreadable};
+use crate::store::read::{
+    AttemptFilter, get, get_count, get_count_opt, get_currency, get_json, unreadable,
+};
 use crate::usage::ModelUsage;
 
 /// What a list of attempts is narrowed by, beyond the common filter.

@@ -3,6 +3,7 @@
 
 pub mod bookkeeping;
 pub mod dashboard;
+pub mod cli;
 pub mod dialect;
 pub mod gateway;
 pub mod invoice;

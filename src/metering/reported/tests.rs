@@ -292,6 +292,12 @@ fn usage_that_is_missing_has_a_reason() {
     let empty = openai(Endpoint::Chat, json!({"usage": {}}));
     assert_eq!((empty.source, empty.flags), (UsageSource::Absent, vec![UsageFlag::EmptyUsage]));
     assert_eq!(source(Endpoint::Other, json!({"data": []})), UsageSource::NotMetered);
+    let store = json!({"object": "vector_store", "status": "in_progress"});
+    assert_eq!(source(Endpoint::Other, store), UsageSource::NotMetered);
+    let run = json!({"object": "thread.run", "status": "queued", "usage": null});
+    assert_eq!(source(Endpoint::Other, run), UsageSource::Awaiting);
+    let messages = json!({"type": "message_batch", "processing_status": "in_progress"});
+    assert_eq!(source(Endpoint::Batches, messages), UsageSource::Awaiting);
     assert_eq!(source(Endpoint::CountTokens, json!({"input_tokens": 5})), UsageSource::NotMetered);
     let failed = openai(Endpoint::Chat, json!({"error": {"code": 502}}));
     assert_eq!(failed.flags, [UsageFlag::ErrorInAnswer]);

@@ -6,4 +6,5 @@ pub mod meter;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod reconcile;
 pub mod usage;

@@ -17,4 +17,5 @@ pub mod period;
 pub mod pricing;
 pub mod sandbox;
 pub mod store;
+pub mod reconcile;
 pub mod usage;

@@ -2,8 +2,8 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod bookkeeping;
-pub mod dashboard;
 pub mod cli;
+pub mod dashboard;
 pub mod dialect;
 pub mod gateway;
 pub mod invoice;
@@ -15,7 +15,7 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod pricing;
+pub mod reconcile;
 pub mod sandbox;
 pub mod store;
-pub mod reconcile;
 pub mod usage;

@@ -41,10 +41,8 @@ pub fn with_overlays(paths: &[PathBuf]) -> Result<PriceTable, OverlayError> {
 }
 
 fn read(path: &Path) -> Result<String, OverlayError> {
-    std::fs::read_to_string(path).map_err(|problem| OverlayError::Unreadable {
-        path: path.display().to_string(),
-        problem,
-    })
+    std::fs::read_to_string(path)
+        .map_err(|problem| OverlayError::Unreadable { path: path.display().to_string(), problem })
 }
 
 /// Checks the built-in prices and the given files over them, and says what they hold. `false`

@@ -30,7 +30,9 @@ pub enum BillError {
     #[error("the bill has lines in {0} and in {1}; reconcile one currency at a time")]
     TwoCurrencies(Currency, Currency),
     /// No rate into the books' currency was given.
-    #[error("the bill is in {bill} and the books in {books}; give the exchange rate to compare them")]
+    #[error(
+        "the bill is in {bill} and the books in {books}; give the exchange rate to compare them"
+    )]
     NoExchangeRate {
         /// The bill's currency.
         bill: Currency,

@@ -52,11 +52,7 @@ pub fn of(matched: &Matched<'_>) -> Result<Coverage, WorksheetError> {
             Cause::BeforeBooks => 0,
             Cause::WhileDown => 1,
             Cause::Unlogged => 2,
-            Cause::QuantityUnexplained | Cause::NotResolvable
-                if effect.amount > Decimal::ZERO =>
-            {
-                3
-            }
+            Cause::QuantityUnexplained | Cause::NotResolvable if effect.amount > Decimal::ZERO => 3,
             _ => continue,
         };
         let cell = &sheet.cells[effect.cell];

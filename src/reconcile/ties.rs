@@ -71,10 +71,8 @@ fn our_days(
     let mut ours: BTreeMap<CredentialId, Days> = BTreeMap::new();
     for attempt in &inputs.attempts {
         let Some(credential) = &attempt.credential else { continue };
-        let counts = matches!(
-            attempt.billing_class,
-            BillingClass::Billed | BillingClass::Uncertain
-        );
+        let counts =
+            matches!(attempt.billing_class, BillingClass::Billed | BillingClass::Uncertain);
         let Some(slot) = slots.at(attempt.started_at) else { continue };
         if !counts || tied.contains(credential) {
             continue;

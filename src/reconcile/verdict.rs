@@ -115,10 +115,7 @@ pub fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
             format!("{provider}'s export for {month} (UTC) shows {}.", say(report.billed)),
         ]
     } else {
-        vec![
-            first_sentence(report, &provider, &month, &state),
-            second_sentence(report),
-        ]
+        vec![first_sentence(report, &provider, &month, &state), second_sentence(report)]
     };
     Verdict { state, sentences, to_do: to_do(report) }
 }
@@ -175,18 +172,17 @@ fn to_do(report: &Report) -> Vec<Action> {
         let advice = advice(one.cause);
         format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
     };
-    let action = |one: &Finding| Action {
-        mover: one.mover,
-        words: words(one),
-        finding: one.id.clone(),
-    };
+    let action =
+        |one: &Finding| Action { mover: one.mover, words: words(one), finding: one.id.clone() };
     open.into_iter().map(action).collect()
 }
 
 /// What to do about a cause, in a sentence.
 fn advice(cause: Cause) -> &'static str {
     match cause {
-        Cause::Unlogged => "Route this key through the gateway, tie it to a caller or mark it known.",
+        Cause::Unlogged => {
+            "Route this key through the gateway, tie it to a caller or mark it known."
+        }
         Cause::Alias => "Add the billed name as an alias of the model.",
         Cause::Unpriced => "Add the price to the table and value these requests again.",
         Cause::UnmappedMoney => "Look the product up; it stays visible until it is mapped.",

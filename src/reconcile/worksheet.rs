@@ -379,8 +379,7 @@ impl Billed {
 /// # Errors
 /// Refuses to round.
 pub fn add(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_add(left, right)
-        .ok_or_else(|| WorksheetError::TooPrecise(format!("{left} + {right}")))
+    exact_add(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} + {right}")))
 }
 
 /// Exact difference.
@@ -388,8 +387,7 @@ pub fn add(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
 /// # Errors
 /// Refuses to round.
 pub fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_sub(left, right)
-        .ok_or_else(|| WorksheetError::TooPrecise(format!("{left} - {right}")))
+    exact_sub(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} - {right}")))
 }
 
 /// Exact product.
@@ -397,8 +395,7 @@ pub fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError
 /// # Errors
 /// Refuses to round.
 pub fn multiply(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_mul(left, right)
-        .ok_or_else(|| WorksheetError::TooPrecise(format!("{left} × {right}")))
+    exact_mul(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} × {right}")))
 }
 
 /// A price times whole atoms.

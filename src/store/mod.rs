@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod books;
 pub mod error;
+pub mod facts;
 pub mod imports;
 pub mod months;
 pub mod overview;

@@ -19,9 +19,8 @@ pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
     let is_billed =
         |cells: &[CellIndex]| cells.iter().any(|one| sheet.cells[*one].billed.is_there());
     let one_sided = |ours: bool| -> Vec<(Group, Vec<CellIndex>)> {
-        let wanted = groups.iter().filter(|(_, cells)| {
-            is_ours(cells) == ours && is_billed(cells) != ours
-        });
+        let wanted =
+            groups.iter().filter(|(_, cells)| is_ours(cells) == ours && is_billed(cells) != ours);
         wanted.map(|(group, cells)| (*group, cells.clone())).collect()
     };
     let (only_ours, only_billed) = (one_sided(true), one_sided(false));
@@ -31,8 +30,7 @@ pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
         let fits = |(to, billed): &&(Group, Vec<CellIndex>)| {
             to.0 == from.0 && billed_totals(sheet, billed).is_some_and(|theirs| theirs == totals)
         };
-        let fitting: Vec<Group> =
-            only_billed.iter().filter(fits).map(|(to, _)| *to).collect();
+        let fitting: Vec<Group> = only_billed.iter().filter(fits).map(|(to, _)| *to).collect();
         if let Some(to) = fitting.first().filter(|_| !totals.is_empty()) {
             pairs.push((*from, *to, cells.clone(), fitting.len()));
         }

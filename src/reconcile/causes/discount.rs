@@ -9,9 +9,7 @@ use crate::reconcile::bill::slack;
 use crate::reconcile::causes::price::Series;
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{
-    CellIndex, Worksheet, WorksheetError, multiply, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, multiply, subtract};
 
 /// A ratio every line admits.
 #[derive(Clone, Debug)]
@@ -165,8 +163,7 @@ pub fn printed(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
     for (model, cells) in by_model {
         let ratio = printed_ratio(matched, model);
         let sheet = &mut matched.sheet;
-        let confidence =
-            if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
+        let confidence = if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
         let subject = match sheet.model(model) {
             "" => "all lines".to_owned(),
             model => model.to_owned(),

@@ -26,8 +26,7 @@ pub fn rounding(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
         }
         let ours = !here.billed.admits(here.cost);
         let rival = if ours { None } else { rival_price(sheet, cell)? };
-        let confidence =
-            if rival.is_some() { Confidence::Consistent } else { Confidence::Proven };
+        let confidence = if rival.is_some() { Confidence::Consistent } else { Confidence::Proven };
         let subject = if ours { "our charges, at 12 decimals" } else { "the last printed digit" };
         let note = sheet.note(Cause::Rounding, subject, confidence);
         sheet.notes[note].evidence(match ours {

@@ -11,9 +11,7 @@ use crate::reconcile::causes::discount::{self, Ratio};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::rates::{Rate, RateIndex};
-use crate::reconcile::worksheet::{
-    CellIndex, Worksheet, WorksheetError, add, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, add, at_price, subtract};
 
 /// The lines of one model, meter and selectors.
 #[derive(Clone, Debug)]
@@ -285,8 +283,7 @@ fn change_date(
         for (before, after) in [(current, price), (price, current)] {
             let mut earlier = 0;
             for (day, quantity) in &by_day {
-                let amount =
-                    add(at_price(before, earlier)?, at_price(after, total - earlier)?)?;
+                let amount = add(at_price(before, earlier)?, at_price(after, total - earlier)?)?;
                 if earlier > 0 && sheet.cells[cell].billed.admits(amount) {
                     splits.push(Split { day: *day, amount, words: price_words(rate) });
                 }

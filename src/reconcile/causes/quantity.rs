@@ -7,9 +7,7 @@ use crate::period::ChargePeriod;
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{
-    CellIndex, Worksheet, WorksheetError, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, at_price, subtract};
 use crate::usage::UsageSource;
 
 /// Sets every quantity to the billed one.
@@ -152,8 +150,7 @@ fn in_a_gap_or_unexplained(
     let sheet = &mut matched.sheet;
     let gap = sheet.gap(cell).unwrap_or(0);
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
-    let overlaps =
-        |other: &ChargePeriod| other.start < span.end && span.start < other.end;
+    let overlaps = |other: &ChargePeriod| other.start < span.end && span.start < other.end;
     let down = matched.inputs.gaps.iter().find(|one| overlaps(&one.period));
     let began = matched.inputs.books_began.filter(|began| span.contains(*began));
     let subject = sheet.group_words(group);
@@ -178,13 +175,15 @@ fn in_a_gap_or_unexplained(
         }
         (true, None, None) => {
             let note = sheet.note(Cause::QuantityUnexplained, &subject, Confidence::Unexplained);
-            sheet.notes[note].evidence("the bill has more units than our books")
+            sheet.notes[note]
+                .evidence("the bill has more units than our books")
                 .alternative("traffic on the same key that did not pass through here");
             note
         }
         (false, ..) => {
             let note = sheet.note(Cause::QuantityUnexplained, &subject, Confidence::Unexplained);
-            sheet.notes[note].evidence("the bill has fewer units than our books")
+            sheet.notes[note]
+                .evidence("the bill has fewer units than our books")
                 .alternative("attempts the provider did not bill or has not billed yet");
             note
         }

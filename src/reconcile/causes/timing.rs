@@ -162,11 +162,7 @@ fn drop_refuted(
     }
 }
 
-fn cases(
-    sheet: &Worksheet,
-    loose: &[Loose],
-    attempts: &[AttemptFact],
-) -> BTreeMap<Group, Case> {
+fn cases(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> BTreeMap<Group, Case> {
     let mut with_output: BTreeSet<Group> = BTreeSet::new();
     let mut counted: BTreeSet<Group> = BTreeSet::new();
     let mut uncounted: BTreeSet<Group> = BTreeSet::new();

@@ -178,9 +178,7 @@ fn take_out(
     sheet.notes[note].about(share.attempts.iter().copied(), which);
     sheet.book(note, cell, -share.quantity, share.amount.negated().to_decimal()?)?;
     let stubs = std::mem::take(&mut sheet.cells[cell].stubs);
-    let stays = |stub: &u32| {
-        !share.attempts.contains(&sheet.stubs[*stub as usize].attempt)
-    };
+    let stays = |stub: &u32| !share.attempts.contains(&sheet.stubs[*stub as usize].attempt);
     let kept = stubs.into_iter().filter(stays).collect();
     sheet.cells[cell].stubs = kept;
     Ok(())
@@ -202,8 +200,7 @@ fn add_held_out(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         share.attempts.insert(stub.attempt);
     }
     for ((owner, model, _), cells) in shares {
-        let exact =
-            cells.iter().all(|(cell, share)| sheet.gap(*cell) == Some(share.quantity));
+        let exact = cells.iter().all(|(cell, share)| sheet.gap(*cell) == Some(share.quantity));
         if !exact || cells.values().all(|share| share.quantity == 0) {
             continue;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::reported::answer::{Answer, UsageField, id_text, model_name};
+use super::reported::answer::{Answer, UsageField, id_text, model_name, object};
 use super::reported::split::split;
 use super::text::{OutputKind, OutputText};
 use crate::dialect::endpoint::Dialect;
@@ -299,7 +299,7 @@ impl EventReader {
         let Some(text) = usage else {
             return;
         };
-        let Ok(Value::Object(later)) = serde_json::from_slice(text) else {
+        let Some(later) = object(text) else {
             if self.answer.usage == UsageField::Missing {
                 self.answer.usage = UsageField::Empty;
             }
@@ -609,6 +609,29 @@ mod tests {
         meter.feed(CREATED.as_bytes());
         let facts = meter.finish(StreamEnd::ClientGone, Some(&asked), &Conditions::default());
         assert_eq!(facts.usage.source, UsageSource::Awaiting);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_stream_with_any_bytes_damaged_is_read_without_a_panic(
+            damage in proptest::collection::vec((0_usize..2_000, proptest::num::u8::ANY), 1..20),
+        ) {
+            let streams = [
+                (Dialect::OpenAi, Endpoint::Chat, format!("{CHUNKS}{USAGE}")),
+                (Dialect::Anthropic, Endpoint::Messages, format!("{START}{}", delta("{}"))),
+                (Dialect::OpenAi, Endpoint::Responses, CREATED.to_owned()),
+            ];
+            for (dialect, endpoint, stream) in streams {
+                let mut bytes = stream.into_bytes();
+                for (at, byte) in &damage {
+                    let at = at % bytes.len();
+                    bytes[at] = *byte;
+                }
+                let mut meter = UsageMeter::new(dialect, endpoint);
+                meter.feed(&bytes);
+                facts(meter, StreamEnd::UpstreamCut);
+            }
+        }
     }
 
     #[test]

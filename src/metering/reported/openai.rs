@@ -229,8 +229,14 @@ fn split_output(
     quantities: &mut Quantities,
 ) {
     let details = counts.nested(OUTPUT_DETAILS);
-    if endpoint == Endpoint::Images && details.is_none() {
-        put(quantities, Meter::OutputImage, Some(output));
+    // Without details, the output is what the endpoint makes.
+    let made = match endpoint {
+        Endpoint::Images => Some(Meter::OutputImage),
+        Endpoint::Speech => Some(Meter::OutputAudio),
+        _ => None,
+    };
+    if let (Some(meter), None) = (made, details) {
+        put(quantities, meter, Some(output));
         return;
     }
     let audio = counts.count_inside(details, "audio_tokens");
@@ -285,7 +291,7 @@ fn image_tool_part(answer: &Answer, flags: &mut Vec<UsageFlag>) -> Option<ModelU
 
 fn keep_raw(answer: &Answer, object: &Object) -> Option<String> {
     let text = answer.usage_text.last()?;
-    raw::keep(text, &Value::Object(object.clone()))
+    raw::keep(text, object)
 }
 
 /// What a router of this dialect says it charged.

@@ -454,6 +454,12 @@ fn an_overlay_wins_where_it_knows_and_nowhere_else() {
     assert_eq!(total(&price(&over, "openai", "gpt-5-mini", NOVEMBER, &million)), "0.25");
     let free = price(&over, "openai", "house-model", NOVEMBER, &million);
     assert_eq!((free.status, total(&free)), (ValuationStatus::Priced, "0".to_owned()));
+    let Lookup::Found { period, .. } =
+        over.provider(&ProviderName::from("openai")).unwrap().find("gpt-5-mini", at(NOVEMBER))
+    else {
+        panic!("gpt-5-mini is in the layer below");
+    };
+    assert!(period.source.is_some(), "the rows below keep their sources");
     let again = PriceTable::from_canonical(&over.canonical()).unwrap();
     assert_eq!(again.version(), over.version());
     assert_eq!(total(&price(&again, "openai", "gpt-5", NOVEMBER, &million)), "1");

@@ -54,9 +54,7 @@ impl PriceTable {
         let below = |file: &PriceFile| (format!("layer {}", file.layer), file.clone());
         let mut files: Vec<(String, PriceFile)> = self.files.iter().map(below).collect();
         files.push((name.to_owned(), read_file(name, text, layer)?));
-        let mut table = Self::build(files)?;
-        table.keep_sources_of(self);
-        Ok(table)
+        Self::build(files)
     }
 
     /// The whole table as one canonical text, from which [`Self::from_canonical`] makes it again.
@@ -94,20 +92,6 @@ impl PriceTable {
         let mut table = Self { providers, files: kept, version: String::new() };
         table.version = identity_of_text(&table.canonical());
         Ok(table)
-    }
-
-    fn keep_sources_of(&mut self, below: &Self) {
-        for (name, prices) in &mut self.providers {
-            let Some(old) = below.providers.get(name) else { continue };
-            for (model, known) in prices.models.iter_mut().zip(&old.models) {
-                for period in &mut model.periods {
-                    let same = known.periods.iter().find(|known| known.from == period.from);
-                    if period.source.is_none() && model.id == known.id {
-                        period.source = same.and_then(|known| known.source.clone());
-                    }
-                }
-            }
-        }
     }
 }
 

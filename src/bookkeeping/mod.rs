@@ -1,4 +1,5 @@
 //! The story after the fact: post, import, close.
 
+pub mod close;
 pub mod import;
 pub mod post;

@@ -1,6 +1,11 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod access;
+pub mod config;
+pub mod dialect;
+pub mod gateway;
+pub mod ingress;
 pub mod invoice;
 pub mod ledger;
 pub mod meter;
@@ -8,4 +13,6 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod pricing;
+pub mod routing;
+pub mod upstream;
 pub mod usage;

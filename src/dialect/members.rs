@@ -1,0 +1,319 @@
+//! Where the members of a JSON object stand in its bytes, without parsing what nobody asked for.
+//!
+//! The scan is shallow and iterative: it follows strings and brackets and leaves the rest to
+//! whoever parses a value. A text that is no JSON may pass it; the provider will say so.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+/// How deep brackets may nest. Real requests stay below thirty; the limit bounds what a later
+/// parser, which recurses, can be handed.
+pub const DEPTH_LIMIT: usize = 128;
+
+/// Why a text could not be scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedJson {
+    /// Something else than the bracket the scan needs.
+    #[error("no JSON object or array begins at byte {0}")]
+    WrongStart(usize),
+    /// A byte that cannot stand there.
+    #[error("the JSON is broken at byte {0}")]
+    Broken(usize),
+    /// The text ends inside a value.
+    #[error("the JSON ends inside a value, at byte {0}")]
+    EndsEarly(usize),
+    /// Nested deeper than [`DEPTH_LIMIT`].
+    #[error("the JSON is nested deeper than {DEPTH_LIMIT} levels at byte {0}")]
+    TooDeep(usize),
+}
+
+/// One member of an object: its key and where both stand in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The key, unescaped.
+    pub key: Cow<'a, str>,
+    /// The value's text, without surrounding blanks.
+    pub value: &'a [u8],
+    /// From the key's opening quote to the value's end.
+    pub span: Range<usize>,
+    /// The value alone.
+    pub value_span: Range<usize>,
+}
+
+/// The members of one object, in the order they stand. Stops after the first fault.
+pub struct Members<'a> {
+    text: &'a [u8],
+    at: usize,
+    state: ScanState,
+}
+
+/// The elements of one array, in the order they stand. Stops after the first fault.
+pub struct Elements<'a> {
+    text: &'a [u8],
+    at: usize,
+    state: ScanState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScanState {
+    First,
+    Next,
+    Done,
+}
+
+impl<'a> Members<'a> {
+    /// Scans a text that should be one object.
+    pub fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
+        let at = after_opening(text, b'{')?;
+        Ok(Self { text, at, state: ScanState::First })
+    }
+
+    fn read(&mut self) -> Result<Option<Member<'a>>, MalformedJson> {
+        let Some(start) = next_item(self.text, self.at, self.state, b'}')? else {
+            return Ok(None);
+        };
+        if self.text.get(start) != Some(&b'"') {
+            return Err(MalformedJson::Broken(start));
+        }
+        let key_end = skip_string(self.text, start)?;
+        let colon = skip_blanks(self.text, key_end);
+        if self.text.get(colon) != Some(&b':') {
+            return Err(MalformedJson::Broken(colon));
+        }
+        let value_start = skip_blanks(self.text, colon + 1);
+        let value_end = skip_value(self.text, value_start)?;
+        self.at = value_end;
+        self.state = ScanState::Next;
+        Ok(Some(Member {
+            key: string_text(slice(self.text, start..key_end)).unwrap_or_default(),
+            value: slice(self.text, value_start..value_end),
+            span: start..value_end,
+            value_span: value_start..value_end,
+        }))
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Result<Member<'a>, MalformedJson>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == ScanState::Done {
+            return None;
+        }
+        let read = self.read();
+        if !matches!(read, Ok(Some(_))) {
+            self.state = ScanState::Done;
+        }
+        read.transpose()
+    }
+}
+
+impl<'a> Elements<'a> {
+    /// Scans a text that should be one array.
+    pub fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
+        let at = after_opening(text, b'[')?;
+        Ok(Self { text, at, state: ScanState::First })
+    }
+
+    fn read(&mut self) -> Result<Option<&'a [u8]>, MalformedJson> {
+        let Some(start) = next_item(self.text, self.at, self.state, b']')? else {
+            return Ok(None);
+        };
+        let end = skip_value(self.text, start)?;
+        self.at = end;
+        self.state = ScanState::Next;
+        Ok(Some(slice(self.text, start..end)))
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<&'a [u8], MalformedJson>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == ScanState::Done {
+            return None;
+        }
+        let read = self.read();
+        if !matches!(read, Ok(Some(_))) {
+            self.state = ScanState::Done;
+        }
+        read.transpose()
+    }
+}
+
+/// The value of one member; of several equal keys the last, as JSON parsers read them.
+/// `None` where the text is no object or has no such member.
+pub fn member<'a>(text: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let members = Members::of(text).ok()?;
+    members.map_while(Result::ok).filter(|member| member.key == key).last().map(|m| m.value)
+}
+
+/// The text of a JSON string, borrowed where nothing is escaped; `None` for anything else.
+/// Bytes that are no UTF-8 are replaced, never refused: this text is only counted or compared.
+pub fn string_text(value: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if memchr::memchr(b'\\', inner).is_none() {
+        return Some(String::from_utf8_lossy(inner));
+    }
+    match serde_json::from_slice::<String>(value) {
+        Ok(text) => Some(Cow::Owned(text)),
+        Err(_) => Some(String::from_utf8_lossy(inner)),
+    }
+}
+
+/// A JSON whole number that is not negative; `None` for anything else.
+pub fn whole_number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn slice(text: &[u8], range: Range<usize>) -> &[u8] {
+    text.get(range).unwrap_or_default()
+}
+
+fn after_opening(text: &[u8], bracket: u8) -> Result<usize, MalformedJson> {
+    let start = skip_blanks(text, 0);
+    if text.get(start) == Some(&bracket) {
+        Ok(start + 1)
+    } else {
+        Err(MalformedJson::WrongStart(start))
+    }
+}
+
+/// Where the next member or element begins, past its comma; `None` at the closing bracket.
+fn next_item(
+    text: &[u8],
+    at: usize,
+    state: ScanState,
+    closing: u8,
+) -> Result<Option<usize>, MalformedJson> {
+    let at = skip_blanks(text, at);
+    let found = *text.get(at).ok_or(MalformedJson::EndsEarly(at))?;
+    match (found, state) {
+        (found, _) if found == closing => Ok(None),
+        (b',', ScanState::Next) => Ok(Some(skip_blanks(text, at + 1))),
+        (_, ScanState::First) => Ok(Some(at)),
+        _ => Err(MalformedJson::Broken(at)),
+    }
+}
+
+fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+    while matches!(text.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// From a string's opening quote to just past its closing one.
+fn skip_string(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
+    let mut at = start + 1;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let found = memchr2(b'"', b'\\', rest).ok_or(MalformedJson::EndsEarly(text.len()))?;
+        at += found;
+        if text.get(at) == Some(&b'"') {
+            return Ok(at + 1);
+        }
+        at += 2;
+    }
+}
+
+fn skip_value(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
+    match text.get(start).ok_or(MalformedJson::EndsEarly(start))? {
+        b'"' => skip_string(text, start),
+        b'{' | b'[' => skip_brackets(text, start),
+        _ => skip_scalar(text, start),
+    }
+}
+
+fn skip_brackets(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
+    let mut at = start;
+    let mut depth = 0_usize;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at = skip_string(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth >= DEPTH_LIMIT {
+                    return Err(MalformedJson::TooDeep(at));
+                }
+            }
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Err(MalformedJson::EndsEarly(text.len()))
+}
+
+fn skip_scalar(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
+    let rest = text.get(start..).unwrap_or_default();
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let length = rest.iter().take_while(|byte| allowed(byte)).count();
+    if length == 0 {
+        return Err(MalformedJson::Broken(start));
+    }
+    Ok(start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Vec<(String, String)> {
+        Members::of(text.as_bytes())
+            .unwrap()
+            .map(|member| {
+                let member = member.unwrap();
+                (member.key.into_owned(), String::from_utf8_lossy(member.value).into_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn members_are_found_past_strings_that_look_like_structure() {
+        let text = r#" { "a" : "}\"{,", "b":[1,{"a":"]"}] ,"c":null,"\u0064":-1.5e3 } "#;
+        let expected =
+            [("a", r#""}\"{,""#), ("b", r#"[1,{"a":"]"}]"#), ("c", "null"), ("d", "-1.5e3")];
+        assert_eq!(keys(text), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_last_is_read() {
+        assert_eq!(member(br#"{"n":1,"n":2}"#, "n"), Some(b"2".as_slice()));
+        assert_eq!(member(b"[1]", "n"), None);
+    }
+
+    #[test]
+    fn a_text_cut_anywhere_ends_in_a_named_fault() {
+        let text = br#"{"a":"x\\","b":[{"c":1}],"d":true}"#;
+        for cut in 1..text.len() {
+            let fault = Members::of(&text[..cut]).unwrap().find_map(Result::err);
+            assert!(fault.is_some(), "cut at {cut}");
+        }
+        assert!(Members::of(text).unwrap().all(|member| member.is_ok()));
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_refused_without_recursion() {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let fault = Members::of(deep.as_bytes()).unwrap().find_map(Result::err);
+        assert!(matches!(fault, Some(MalformedJson::TooDeep(_))));
+    }
+
+    #[test]
+    fn elements_are_read_in_order() {
+        let elements: Vec<_> = Elements::of(b" [1, \"a,b\" ,{}] ").unwrap().flatten().collect();
+        assert_eq!(elements, [b"1".as_slice(), b"\"a,b\"", b"{}"]);
+        assert_eq!(Elements::of(b"[]").unwrap().count(), 0);
+    }
+}

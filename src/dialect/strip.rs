@@ -1,0 +1,184 @@
+//! Takes out of a stream what only our injection put in: usage the client did not ask for.
+//!
+//! Used only where `stream_options.include_usage` was injected. It drops the usage-only event
+//! (empty `choices` and a usage object) and cuts the `"usage":null` member out of every other
+//! chunk. All else passes byte for byte.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memmem;
+
+use super::members::{Elements, Members, member};
+use super::sse::field;
+
+/// An event larger than this passes as it is; a chat chunk never comes near.
+const LARGEST_EVENT: usize = 1024 * 1024;
+
+/// The filter. Feed it the provider's bytes; what it returns goes to the client.
+#[derive(Debug, Default)]
+pub struct UsageStripper {
+    pending: Vec<u8>,
+    /// How much of `pending` is known to hold no end of an event.
+    searched: usize,
+    passing_overlong: bool,
+}
+
+impl UsageStripper {
+    /// A filter at the start of a stream.
+    pub const fn new() -> Self {
+        Self { pending: Vec::new(), searched: 0, passing_overlong: false }
+    }
+
+    /// Takes the next bytes, returns what of the stream may go on. An event that is not complete
+    /// yet is held back, since its end decides whether the client sees it.
+    pub fn feed(&mut self, bytes: &Bytes) -> Bytes {
+        if self.pending.is_empty() && !self.passing_overlong {
+            if let Some(unchanged) = self.pass_whole(bytes) {
+                return unchanged;
+            }
+        }
+        self.pending.extend_from_slice(bytes);
+        let mut out = Vec::with_capacity(self.pending.len());
+        let mut start = 0;
+        while let Some(end) = event_end(&self.pending, start, self.searched) {
+            let event = self.pending.get(start..end).unwrap_or_default();
+            if self.passing_overlong {
+                out.extend_from_slice(event);
+                self.passing_overlong = false;
+            } else {
+                put_event(event, &mut out);
+            }
+            start = end;
+            self.searched = end;
+        }
+        self.pending.drain(..start);
+        if self.pending.len() > LARGEST_EVENT || self.passing_overlong {
+            self.pass_overlong(&mut out);
+        }
+        self.searched = self.pending.len().saturating_sub(3);
+        out.into()
+    }
+
+    /// The stream is over: what was held back, judged as if its event were complete.
+    pub fn finish(&mut self) -> Bytes {
+        let mut out = Vec::with_capacity(self.pending.len());
+        if self.passing_overlong {
+            out.extend_from_slice(&self.pending);
+        } else {
+            put_event(&self.pending, &mut out);
+        }
+        self.pending.clear();
+        out.into()
+    }
+
+    /// The common case without a copy: whole events, none of which speaks of usage.
+    fn pass_whole(&self, bytes: &Bytes) -> Option<Bytes> {
+        let whole = bytes.ends_with(b"\n\n") || bytes.ends_with(b"\r\n\r\n");
+        (whole && memmem::find(bytes, b"\"usage\"").is_none()).then(|| bytes.clone())
+    }
+
+    /// Lets an event go that is too large to hold, but for the bytes its end may begin with.
+    fn pass_overlong(&mut self, out: &mut Vec<u8>) {
+        self.passing_overlong = true;
+        let keep = self.pending.len().saturating_sub(3);
+        out.extend(self.pending.drain(..keep));
+    }
+}
+
+/// Where the event that begins at `start` ends, its blank line included.
+fn event_end(bytes: &[u8], start: usize, searched: usize) -> Option<usize> {
+    let mut at = start.max(searched);
+    loop {
+        at += memchr::memchr2(b'\n', b'\r', bytes.get(at..)?)?;
+        let line_end = after_line_end(bytes, at)?;
+        match bytes.get(line_end)? {
+            b'\n' => return Some(line_end + 1),
+            b'\r' => return after_line_end(bytes, line_end),
+            _ => at = line_end,
+        }
+    }
+}
+
+/// Just past the line end at `at`; `None` if a lone CR stands last and its LF may follow.
+fn after_line_end(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) == Some(&b'\n') {
+        return Some(at + 1);
+    }
+    match bytes.get(at + 1)? {
+        b'\n' => Some(at + 2),
+        _ => Some(at + 1),
+    }
+}
+
+fn put_event(event: &[u8], out: &mut Vec<u8>) {
+    if memmem::find(event, b"\"usage\"").is_none() {
+        out.extend_from_slice(event);
+        return;
+    }
+    let Some(data) = only_data(event) else {
+        out.extend_from_slice(event);
+        return;
+    };
+    let json = event.get(data.clone()).unwrap_or_default();
+    if is_usage_only(json) {
+        return;
+    }
+    match null_usage(json) {
+        Some(cut) => {
+            out.extend_from_slice(event.get(..data.start + cut.start).unwrap_or_default());
+            out.extend_from_slice(event.get(data.start + cut.end..).unwrap_or_default());
+        }
+        None => out.extend_from_slice(event),
+    }
+}
+
+/// Where an event's one `data:` value stands; `None` where there is none or several.
+fn only_data(event: &[u8]) -> Option<Range<usize>> {
+    let mut found = None;
+    let mut start = 0;
+    while start < event.len() {
+        let rest = event.get(start..)?;
+        let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = rest.get(..length)?;
+        let line = line.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(line);
+        if let Some(value) = field(line, b"data") {
+            let end = start + length;
+            if found.replace(end - value.len()..end).is_some() {
+                return None;
+            }
+        }
+        start += length + 1;
+    }
+    found
+}
+
+/// A chunk that exists only because usage was asked for.
+fn is_usage_only(json: &[u8]) -> bool {
+    let Some(choices) = member(json, "choices") else {
+        return false;
+    };
+    let no_choices = Elements::of(choices).is_ok_and(|mut elements| elements.next().is_none());
+    no_choices && member(json, "usage").is_some_and(|usage| usage.starts_with(b"{"))
+}
+
+/// The bytes of the top-level `"usage":null` member with one comma of its own.
+fn null_usage(json: &[u8]) -> Option<Range<usize>> {
+    let mut previous_end = None;
+    let mut members = Members::of(json).ok()?;
+    while let Some(found) = members.next() {
+        let found = found.ok()?;
+        if found.key == "usage" && found.value == b"null" {
+            return Some(match (previous_end, members.next()) {
+                (Some(end), _) => end..found.span.end,
+                (None, Some(next)) => found.span.start..next.ok()?.span.start,
+                (None, None) => found.span,
+            });
+        }
+        previous_end = Some(found.span.end);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

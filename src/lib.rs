@@ -9,6 +9,7 @@ pub mod ingress;
 pub mod invoice;
 pub mod ledger;
 pub mod meter;
+pub mod metering;
 pub mod money;
 pub mod names;
 pub mod period;

@@ -1,0 +1,246 @@
+//! Real answers, recorded by others: what our meters read equals what the provider reported.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should fail loudly"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use counterfoil::dialect::endpoint::{Dialect, Purpose, classify};
+use counterfoil::dialect::request::RequestFacts;
+use counterfoil::meter::{Meter, Quantities};
+use counterfoil::metering::reply::ReplyMeter;
+use counterfoil::metering::reported::split_reply;
+use counterfoil::metering::stream::{StreamEnd, StreamFacts, UsageMeter};
+use counterfoil::names::ProviderName;
+use counterfoil::usage::{Conditions, UsageSource};
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+/// Records whose reading can be argued with, and why ours differs.
+const ARGUED: &[(&str, &str)] = &[];
+
+fn records() -> Option<impl Iterator<Item = Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traffic/public.jsonl.gz");
+    let near = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
+    let found = [near, path].into_iter().find(|path| path.exists());
+    let Some(found) = found else {
+        println!("../shared/traffic is absent: nothing was compared");
+        return None;
+    };
+    let lines = BufReader::new(GzDecoder::new(File::open(found).unwrap())).lines();
+    let records = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    Some(records.filter(|record| {
+        let provider = record["provider"].as_str().unwrap();
+        let is_ours = provider == "openai" || provider == "anthropic";
+        is_ours && record["response_body_encoding"] == "utf8"
+    }))
+}
+
+struct Reading {
+    facts: StreamFacts,
+    purpose: Purpose,
+}
+
+fn text(record: &Value, key: &str) -> String {
+    record[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn asked(record: &Value) -> Option<RequestFacts> {
+    let body = match record["request_body_encoding"].as_str().unwrap() {
+        "json" => record["request_body"].to_string(),
+        "text" => text(record, "request_body"),
+        _ => return None,
+    };
+    let content_type = record["request_headers"]["content-type"].as_str();
+    RequestFacts::read(content_type, body.as_bytes()).ok()
+}
+
+/// Reads a record as the gateway would, its body in these slices.
+fn read(record: &Value, slices: &[&[u8]]) -> Reading {
+    let provider = ProviderName::new(record["provider"].as_str().unwrap());
+    let dialect =
+        if provider.as_str() == "anthropic" { Dialect::Anthropic } else { Dialect::OpenAi };
+    let path = text(record, "path");
+    // One recording went through a router that puts its own prefix before the version.
+    let path = path.strip_prefix("/api").unwrap_or(&path);
+    let route = classify(dialect, record["method"].as_str().unwrap(), path);
+    let asked = asked(record);
+    let context = Conditions::default();
+    let facts = if record["is_stream"] == true {
+        let mut meter = UsageMeter::new(dialect, route.endpoint);
+        slices.iter().for_each(|slice| meter.feed(slice));
+        meter.finish(StreamEnd::Complete, asked.as_ref(), &context)
+    } else {
+        let status = record["status"].as_u64().unwrap().try_into().unwrap();
+        let mut meter = ReplyMeter::new(dialect, route.endpoint, status);
+        slices.iter().for_each(|slice| meter.feed(slice));
+        meter.finish(true, asked.as_ref(), &context)
+    };
+    Reading { facts, purpose: route.purpose }
+}
+
+fn sum(quantities: &Quantities, meters: &[Meter]) -> Option<u64> {
+    let found: Vec<u64> = meters.iter().filter_map(|meter| quantities.get(*meter)).collect();
+    (!found.is_empty()).then(|| found.iter().sum())
+}
+
+/// What the record says, name by name, against what we read.
+fn differences(record: &Value, quantities: &Quantities) -> Vec<String> {
+    let reported = &record["usage_reported"];
+    let all_input: Vec<Meter> = Meter::ALL.iter().copied().filter(|m| m.is_input()).collect();
+    let all_output: Vec<Meter> = Meter::ALL.iter().copied().filter(|m| m.is_output()).collect();
+    let writes = [
+        Meter::InputCacheWrite,
+        Meter::InputCacheWrite5m,
+        Meter::InputCacheWrite30m,
+        Meter::InputCacheWrite1h,
+        Meter::InputCacheWrite12h,
+    ];
+    let reads = [Meter::InputCacheRead, Meter::InputCacheReadAudio, Meter::InputCacheReadImage];
+    let names: [(&str, &[Meter]); 14] = [
+        ("input", &all_input),
+        ("output", &all_output),
+        ("input_uncached", &[Meter::Input]),
+        ("cached_input", &reads),
+        ("cache_write", &writes),
+        ("cache_write_5m", &[Meter::InputCacheWrite5m]),
+        ("cache_write_1h", &[Meter::InputCacheWrite1h]),
+        ("reasoning", &[Meter::OutputReasoning]),
+        ("input_audio", &[Meter::InputAudio, Meter::InputCacheReadAudio]),
+        ("input_image", &[Meter::InputImage, Meter::InputCacheReadImage]),
+        ("output_audio", &[Meter::OutputAudio]),
+        ("output_image", &[Meter::OutputImage]),
+        ("web_search_requests", &[Meter::WebSearch]),
+        ("audio_seconds", &[Meter::AudioSeconds]),
+    ];
+    let mut found = Vec::new();
+    for (name, meters) in names {
+        let scale = if name == "audio_seconds" { 1_000 } else { 1 };
+        let Some(expected) = reported[name].as_number() else {
+            continue;
+        };
+        let expected = expected.as_u64().or_else(|| expected.to_string().parse().ok());
+        let ours = sum(quantities, meters);
+        // The recorder fills in the output of calls that have none, such as embeddings.
+        let raw = &reported["raw"];
+        let fills_in = raw["output_tokens"].is_null() && raw["completion_tokens"].is_null();
+        if name == "output" && fills_in && expected == Some(0) && ours.is_none() {
+            continue;
+        }
+        if expected.map(|n| n * scale) != ours {
+            found.push(format!("{name}: recorded {expected:?}, ours {ours:?}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_recorded_usage_is_read_as_it_was_reported() {
+    let Some(records) = records() else {
+        return;
+    };
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for record in records {
+        let id = text(&record, "id");
+        let body = text(&record, "response_body");
+        let reading = read(&record, &[body.as_bytes()]);
+        let usage = &reading.facts.usage;
+        let reported = &record["usage_reported"];
+        let mut faults = Vec::new();
+        if reported.is_null() {
+            if !usage.parts.is_empty() && usage.source != UsageSource::Counted {
+                faults.push(format!("nothing was reported, ours {:?}", usage.parts));
+            }
+        } else if reported["present_but_empty"] == true {
+            if !usage.parts.is_empty() {
+                faults.push(format!("an empty usage was read as {:?}", usage.parts));
+            }
+        } else if reported["count_only"] == true {
+            if usage.source != UsageSource::NotMetered {
+                faults.push(format!("a count was taken for usage: {:?}", usage.source));
+            }
+        } else if let Some(main) = usage.parts.first() {
+            compared += 1;
+            faults = differences(&record, &main.quantities);
+            if let Some(served) = record["model"].as_str()
+                && reading.facts.model_served.as_ref().is_some_and(|m| m.as_str() != served)
+            {
+                faults.push(format!("model {:?}, not {served}", reading.facts.model_served));
+            }
+            if usage.raw.is_none() {
+                faults.push("the usage object was not kept".to_owned());
+            }
+            if !usage.flags.is_empty() {
+                faults.push(format!("flags {:?}", usage.flags));
+            }
+        } else if usage.source != UsageSource::Awaiting {
+            faults.push(format!("usage was not found: {:?}", usage.source));
+        }
+        let argued = ARGUED.iter().any(|(argued, _)| *argued == id);
+        if !faults.is_empty() && !argued {
+            wrong.push(format!("{id} {} {:?}: {faults:?}", text(&record, "path"), reading.purpose));
+        }
+    }
+    println!("{compared} recorded usages compared");
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared > 2_000, "only {compared} usages were compared");
+}
+
+#[test]
+fn a_stream_is_read_the_same_wherever_it_is_cut() {
+    let Some(records) = records() else {
+        return;
+    };
+    let mut seed: usize = 7;
+    for (number, record) in records.filter(|record| record["is_stream"] == true).enumerate() {
+        let body = text(&record, "response_body");
+        let body = body.as_bytes();
+        let whole = read(&record, &[body]).facts;
+        let mut slices = Vec::new();
+        let mut rest = body;
+        while !rest.is_empty() {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (slice, tail) = rest.split_at((1 + (seed >> 33) % 700).min(rest.len()));
+            slices.push(slice);
+            rest = tail;
+        }
+        assert_eq!(read(&record, &slices).facts, whole, "{} at random cuts", record["id"]);
+        if number % 8 == 0 {
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(read(&record, &bytes).facts, whole, "{} byte by byte", record["id"]);
+        }
+    }
+}
+
+#[test]
+fn rating_a_recorded_answer_reads_what_metering_it_read() {
+    let Some(records) = records() else {
+        return;
+    };
+    for record in records.filter(|record| record["is_stream"] == false && record["status"] == 200) {
+        let Ok(response) = serde_json::from_str::<Value>(&text(&record, "response_body")) else {
+            continue;
+        };
+        let body = text(&record, "response_body");
+        let metered = read(&record, &[body.as_bytes()]).facts.usage;
+        let provider = ProviderName::new(record["provider"].as_str().unwrap());
+        let dialect = Dialect::of(&provider, counterfoil::names::Endpoint::Other);
+        let path = text(&record, "path");
+        let path = path.strip_prefix("/api").unwrap_or(&path);
+        let endpoint = classify(dialect, record["method"].as_str().unwrap(), path).endpoint;
+        let request = Some(&record["request_body"]).filter(|body| body.is_object());
+        let mut rated =
+            split_reply(&provider, endpoint, request, &Conditions::default(), &response);
+        rated.raw.clone_from(&metered.raw);
+        if request.is_some() || record["request_body_encoding"] == "none" {
+            assert_eq!(rated, metered, "{}", record["id"]);
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The counting threads: off the hot path, of low priority, behind a queue that never makes a call
+//! wait. What is not counted is said to be not counted; the attempt's record never depends on it.
+
+use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::metering::count::{CountLimits, Counter, Passed};
+use crate::metering::counted::{CountedTokens, NotCounted};
+use crate::metering::tokenizer::Encoding;
+use crate::names::{AttemptId, Endpoint, ModelName};
+
+/// The bytes of request and answer that may wait, unless the configuration says otherwise: 64 MiB.
+pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The most jobs that may wait.
+const QUEUE_JOBS: usize = 4_096;
+
+/// What passed by in one attempt, to be counted.
+#[derive(Clone, Debug)]
+pub struct CountingJob {
+    /// The attempt the count belongs to.
+    pub attempt: AttemptId,
+    /// The kind of call.
+    pub endpoint: Endpoint,
+    /// The model that answered, or else the one asked for; empty where neither is known.
+    pub model: ModelName,
+    /// The encoding the configuration names for this deployment.
+    pub configured: Option<Encoding>,
+    /// The request body as the provider got it.
+    pub request: Bytes,
+    /// The texts of the answer, each by itself: content, refusal, the name and the arguments of each
+    /// call. None where no answer came.
+    pub output: Option<Vec<String>>,
+}
+
+impl CountingJob {
+    fn bytes(&self) -> usize {
+        let output = self.output.iter().flatten().map(String::len).sum::<usize>();
+        self.request.len() + output
+    }
+
+    fn passed(&self) -> Passed<'_> {
+        Passed {
+            endpoint: self.endpoint,
+            model: self.model.as_str(),
+            configured: self.configured,
+            request: &self.request,
+            output: self.output.as_deref(),
+        }
+    }
+}
+
+/// Why the counting threads did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the system refused a thread for counting tokens: {0}")]
+pub struct StartCountingError(#[from] std::io::Error);
+
+/// The threads that count. Dropping it stops them after the job in hand.
+#[derive(Debug)]
+pub struct CountingPool {
+    desk: Arc<Desk>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl CountingPool {
+    /// How many threads to start: a quarter of the cores, at least one. More would only slow the
+    /// tokenizer down.
+    pub fn usual_threads() -> usize {
+        thread::available_parallelism().map_or(1, |cores| (cores.get() / 4).max(1))
+    }
+
+    /// Starts the threads. `on_counted` is called once for each job submitted, from a counting
+    /// thread, or from the caller of [`Self::try_submit`] and [`Self::shut_down`] for a job they
+    /// turn away; it should return soon.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        threads: usize,
+        queue_bytes: usize,
+        on_counted: impl Fn(AttemptId, CountedTokens) + Send + Sync + 'static,
+    ) -> Result<Self, StartCountingError> {
+        let counter = Counter::new(CountLimits::default());
+        let count =
+            move |job: &CountingJob, go_on: &dyn Fn() -> bool| counter.count(&job.passed(), go_on);
+        Self::start_with(threads, queue_bytes, count, on_counted)
+    }
+
+    fn start_with(
+        threads: usize,
+        queue_bytes: usize,
+        count: impl Fn(&CountingJob, &dyn Fn() -> bool) -> CountedTokens + Send + Sync + 'static,
+        on_counted: impl Fn(AttemptId, CountedTokens) + Send + Sync + 'static,
+    ) -> Result<Self, StartCountingError> {
+        let desk = Arc::new(Desk {
+            queue_bytes,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            finished: Condvar::new(),
+            hurry: AtomicBool::new(false),
+            count: Box::new(count),
+            on_counted: Box::new(on_counted),
+        });
+        let mut pool = Self { desk, threads: Vec::new() };
+        for number in 0..threads.max(1) {
+            let desk = Arc::clone(&pool.desk);
+            let name = format!("counting-{number}");
+            pool.threads.push(thread::Builder::new().name(name).spawn(move || desk.work())?);
+        }
+        Ok(pool)
+    }
+
+    /// Hands over a job and never waits: a job that finds no room is reported as not counted, at
+    /// once.
+    pub fn try_submit(&self, job: CountingJob) {
+        let attempt = job.attempt;
+        if let Err(reason) = self.desk.accept(job) {
+            self.desk.report(attempt, CountedTokens::not_counted(reason));
+        }
+    }
+
+    /// How many jobs and bytes wait.
+    pub fn waiting(&self) -> (usize, usize) {
+        let queue = self.desk.lock();
+        (queue.jobs.len(), queue.bytes)
+    }
+
+    /// Takes no more jobs, lets the threads count what waits for at most this long, and reports what
+    /// they did not reach as not counted.
+    pub fn shut_down(mut self, patience: Duration) {
+        self.desk.close(patience);
+        for thread in self.threads.drain(..) {
+            // A counting thread catches its own panics; one that died has nothing left to say.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for CountingPool {
+    fn drop(&mut self) {
+        self.desk.close(Duration::ZERO);
+    }
+}
+
+type CountJob = dyn Fn(&CountingJob, &dyn Fn() -> bool) -> CountedTokens + Send + Sync;
+type OnCounted = dyn Fn(AttemptId, CountedTokens) + Send + Sync;
+
+/// What the threads and the callers share.
+struct Desk {
+    queue_bytes: usize,
+    queue: Mutex<Queue>,
+    /// A job came, or the desk closed.
+    arrived: Condvar,
+    /// A job was done.
+    finished: Condvar,
+    /// The job in hand is to be given up at the next span.
+    hurry: AtomicBool,
+    count: Box<CountJob>,
+    on_counted: Box<OnCounted>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<CountingJob>,
+    bytes: usize,
+    in_hand: usize,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let queue = self.lock();
+        out.debug_struct("Desk")
+            .field("waiting", &queue.jobs.len())
+            .field("bytes", &queue.bytes)
+            .field("in_hand", &queue.in_hand)
+            .field("closed", &queue.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that can panic runs while the lock is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(&self, job: CountingJob) -> Result<(), NotCounted> {
+        let bytes = job.bytes();
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(NotCounted::ShuttingDown);
+        }
+        if bytes > self.queue_bytes {
+            return Err(NotCounted::LargerThanQueue);
+        }
+        if queue.jobs.len() >= QUEUE_JOBS || queue.bytes + bytes > self.queue_bytes {
+            return Err(NotCounted::QueueFull);
+        }
+        queue.bytes += bytes;
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// One thread's life.
+    fn work(&self) {
+        lower_priority();
+        while let Some(job) = self.next_job() {
+            let go_on = || !self.hurry.load(Ordering::Relaxed);
+            let counted = panic::catch_unwind(AssertUnwindSafe(|| (self.count)(&job, &go_on)));
+            let counted =
+                counted.unwrap_or_else(|_| CountedTokens::not_counted(NotCounted::Panicked));
+            self.report(job.attempt, counted);
+            self.lock().in_hand -= 1;
+            self.finished.notify_all();
+        }
+    }
+
+    /// The next job; none once the desk is closed and nothing waits.
+    fn next_job(&self) -> Option<CountingJob> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.bytes -= job.bytes();
+                queue.in_hand += 1;
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn report(&self, attempt: AttemptId, counted: CountedTokens) {
+        // A listener that panics must not take the thread, or the caller's request, with it.
+        let told = panic::catch_unwind(AssertUnwindSafe(|| (self.on_counted)(attempt, counted)));
+        if told.is_err() {
+            tracing::error!(%attempt, "a token count was made but could not be handed on");
+        }
+    }
+
+    fn close(&self, patience: Duration) {
+        let start = Instant::now();
+        let mut queue = self.lock();
+        queue.closed = true;
+        self.arrived.notify_all();
+        while !(queue.jobs.is_empty() && queue.in_hand == 0) {
+            let Some(left) = patience.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+            else {
+                break;
+            };
+            let waited = self.finished.wait_timeout(queue, left);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        self.hurry.store(true, Ordering::Relaxed);
+        queue.bytes = 0;
+        let undone = std::mem::take(&mut queue.jobs);
+        drop(queue);
+        for job in undone {
+            self.report(job.attempt, CountedTokens::not_counted(NotCounted::ShuttingDown));
+        }
+    }
+}
+
+/// Asks the system to run this thread after others. Best effort: counting works without.
+fn lower_priority() {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::metering::counted::CountMethod;
+
+    const SOON: Duration = Duration::from_secs(60);
+
+    fn job(number: u128, text: &str) -> CountingJob {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        CountingJob {
+            attempt: AttemptId::from_uuid(Uuid::from_u128(number)),
+            endpoint: Endpoint::Chat,
+            model: "gpt-4o".into(),
+            configured: None,
+            request: body.into(),
+            output: Some(vec!["hello world".to_owned()]),
+        }
+    }
+
+    fn listen() -> (impl Fn(AttemptId, CountedTokens) + Send + Sync, Receiver<(u128, CountedTokens)>)
+    {
+        let (sender, receiver) = mpsc::channel();
+        let listener = move |attempt: AttemptId, counted| {
+            sender.send((attempt.uuid().as_u128(), counted)).unwrap();
+        };
+        (listener, receiver)
+    }
+
+    #[test]
+    fn every_job_is_counted_once() {
+        let (listener, counts) = listen();
+        let pool = CountingPool::start(2, QUEUE_BYTES, listener).unwrap();
+        for number in 0..100 {
+            pool.try_submit(job(number, "hello world"));
+        }
+        pool.shut_down(SOON);
+        let mut seen: Vec<u128> = counts
+            .iter()
+            .map(|(number, counted)| {
+                assert_eq!((counted.input, counted.output), (Some(9), Some(2)));
+                assert_eq!(counted.method, CountMethod::Exact);
+                number
+            })
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    }
+
+    /// A pool whose one thread stands at a gate with its first job in hand.
+    fn held_pool(
+        queue_bytes: usize,
+    ) -> (CountingPool, mpsc::Sender<()>, Receiver<()>, Receiver<(u128, CountedTokens)>) {
+        let (listener, counts) = listen();
+        let (open, gate) = mpsc::channel::<()>();
+        let (arrive, arrived) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let count = move |_: &CountingJob, go_on: &dyn Fn() -> bool| {
+            arrive.send(()).unwrap();
+            let gate = gate.lock().unwrap();
+            while go_on() {
+                if gate.recv_timeout(Duration::from_millis(5)).is_ok() {
+                    return CountedTokens::not_counted(NotCounted::NoTextEndpoint);
+                }
+            }
+            CountedTokens::not_counted(NotCounted::ShuttingDown)
+        };
+        let pool = CountingPool::start_with(1, queue_bytes, count, listener).unwrap();
+        (pool, open, arrived, counts)
+    }
+
+    #[test]
+    fn a_job_that_finds_no_room_is_reported_at_once() {
+        let room = job(0, "x").bytes();
+        let (pool, open, arrived, counts) = held_pool(room);
+        pool.try_submit(job(0, "x"));
+        arrived.recv().unwrap();
+        pool.try_submit(job(1, "x"));
+        assert_eq!(pool.waiting(), (1, room));
+        pool.try_submit(job(2, "x"));
+        let (number, skipped) = counts.recv().unwrap();
+        assert_eq!((number, skipped.method), (2, CountMethod::SkippedBusy));
+        assert_eq!(skipped.not_counted, Some(NotCounted::QueueFull));
+        pool.try_submit(job(3, "a text longer than the whole queue"));
+        let (number, skipped) = counts.recv().unwrap();
+        assert_eq!((number, skipped.method), (3, CountMethod::SkippedSize));
+        open.send(()).unwrap();
+        open.send(()).unwrap();
+        pool.shut_down(SOON);
+        assert_eq!(counts.iter().count(), 2);
+    }
+
+    #[test]
+    fn the_number_of_waiting_jobs_is_bounded_too() {
+        let (pool, _open, arrived, counts) = held_pool(QUEUE_BYTES);
+        pool.try_submit(job(0, "x"));
+        arrived.recv().unwrap();
+        for number in 1..=QUEUE_JOBS as u128 + 1 {
+            pool.try_submit(job(number, "x"));
+        }
+        let (number, skipped) = counts.recv().unwrap();
+        assert_eq!(number, QUEUE_JOBS as u128 + 1);
+        assert_eq!(skipped.not_counted, Some(NotCounted::QueueFull));
+        pool.shut_down(Duration::ZERO);
+        assert_eq!(counts.iter().count(), QUEUE_JOBS + 1);
+    }
+
+    #[test]
+    fn a_shutdown_waits_as_long_as_it_was_told_and_reports_what_is_left() {
+        let (pool, _open, arrived, counts) = held_pool(QUEUE_BYTES);
+        pool.try_submit(job(0, "x"));
+        arrived.recv().unwrap();
+        pool.try_submit(job(1, "x"));
+        pool.shut_down(Duration::from_millis(20));
+        let mut left: Vec<_> = counts.iter().collect();
+        left.sort_by_key(|(number, _)| *number);
+        assert_eq!(left.len(), 2);
+        for (_, counted) in left {
+            assert_eq!(counted.not_counted, Some(NotCounted::ShuttingDown));
+        }
+    }
+
+    #[test]
+    fn a_job_that_breaks_is_reported_and_the_thread_goes_on() {
+        let (listener, counts) = listen();
+        let count = |job: &CountingJob, _: &dyn Fn() -> bool| {
+            assert_ne!(job.attempt.uuid().as_u128(), 0, "planted");
+            CountedTokens::not_counted(NotCounted::NoTextEndpoint)
+        };
+        let pool = CountingPool::start_with(1, QUEUE_BYTES, count, listener).unwrap();
+        pool.try_submit(job(0, "x"));
+        pool.try_submit(job(1, "x"));
+        let (number, broken) = counts.recv().unwrap();
+        assert_eq!((number, broken.method), (0, CountMethod::Failed));
+        assert_eq!(broken.not_counted, Some(NotCounted::Panicked));
+        assert_eq!(counts.recv().unwrap().0, 1);
+        pool.shut_down(SOON);
+    }
+
+    #[test]
+    fn a_listener_that_breaks_stops_nobody() {
+        let (sender, counts) = mpsc::channel();
+        let listener = move |attempt: AttemptId, _| {
+            let number = attempt.uuid().as_u128();
+            assert_ne!(number, 0, "planted");
+            sender.send(number).unwrap();
+        };
+        let pool = CountingPool::start(1, QUEUE_BYTES, listener).unwrap();
+        pool.try_submit(job(0, "x"));
+        pool.try_submit(job(1, "x"));
+        assert_eq!(counts.recv().unwrap(), 1);
+        pool.shut_down(SOON);
+    }
+}

@@ -1,0 +1,3 @@
+//! The live story: a call is placed, relayed, settled and counted.
+
+pub mod counting;

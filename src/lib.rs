@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod gateway;
 pub mod ingress;
 pub mod invoice;
+pub mod journal;
 pub mod ledger;
 pub mod meter;
 pub mod metering;

@@ -4,4 +4,5 @@ pub mod count;
 pub mod entry;
 pub mod gap;
 pub mod intent;
+pub mod orphan;
 pub mod settlement;

@@ -1,0 +1,328 @@
+//! The journal as the rest of the house holds it: open, commit, wait for the sync, close.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::journal::checkpoint::Checkpointer;
+use crate::journal::connect;
+use crate::journal::error::JournalError;
+use crate::journal::files::{self, Ballast, JOURNAL_FILE, Marker};
+use crate::journal::recovery::{self, Recovered};
+use crate::journal::scribe::{self, Draft, Scribe};
+use crate::journal::sync::Syncer;
+use crate::journal::writer::{Command, Counters, Limits, Pending, Writer};
+use crate::ledger::entry::Entry;
+use crate::ledger::gap::{CoverageGap, GapReason};
+use crate::ledger::intent::Intent;
+use crate::names::Clock;
+use crate::period::{ChargePeriod, Timestamp};
+
+pub use crate::journal::writer::Committed;
+
+/// How long a full queue may hold a caller.
+const QUEUE_WAIT: Duration = Duration::from_secs(2);
+
+/// What may be set about a journal.
+#[derive(Clone, Debug)]
+pub struct JournalOptions {
+    /// Entries that may wait for the writer.
+    pub queue: usize,
+    /// Records that may be committed and not yet synced: what a power cut can take at most.
+    pub unsynced_limit: u32,
+    /// Room set aside on the disk for settlements should it fill up, in bytes; 0 for none.
+    pub ballast_bytes: u64,
+    /// Settlements kept in memory while the disk is full, in bytes.
+    pub spill_bytes: usize,
+    /// The largest the database may grow, in pages of 4 KiB; `None` leaves it to the disk.
+    pub max_pages: Option<u32>,
+    /// Until when the books have records of a node on this machine, should the journal be gone.
+    pub books_know_until: Option<Timestamp>,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self {
+            queue: 8_192,
+            unsynced_limit: 2_048,
+            ballast_bytes: 16 << 20,
+            spill_bytes: 64 << 20,
+            max_pages: None,
+            books_know_until: None,
+        }
+    }
+}
+
+/// What was found on opening.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// This journal's own id.
+    pub node: String,
+    /// Which start of this node it is, from 1.
+    pub boot: i64,
+    /// Whether the run before did not end in order.
+    pub unclean: bool,
+    /// Attempts of earlier runs that had no settlement; each has one now.
+    pub orphans: Vec<Intent>,
+    /// The coverage gap that was appended, if any.
+    pub gap: Option<CoverageGap>,
+}
+
+/// How the journal does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalHealth {
+    /// The last record a kill cannot take back.
+    pub committed_n: u64,
+    /// The last record a power cut cannot take back.
+    pub synced_n: u64,
+    /// Entries waiting for the writer.
+    pub queued: usize,
+    /// Records in memory that wait for room on the disk; new intents are refused meanwhile.
+    pub waiting_for_room: u64,
+    /// Why it stopped for good, if it did.
+    pub failed: Option<String>,
+}
+
+/// A handle on the open journal; clones are cheap and mean the same journal.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: mpsc::Sender<Command>,
+    syncer: Arc<Syncer>,
+    counters: Arc<Counters>,
+    node: String,
+    boot: i64,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens the journal of a data folder, makes it if there is none, and settles what earlier runs
+    /// left behind. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`JournalError::InUse`], [`JournalError::NewerSchema`], [`JournalError::Damaged`],
+    /// [`JournalError::File`]: nothing was changed beyond an empty folder or a begun boot.
+    pub async fn open(
+        folder: &Path,
+        clock: Clock,
+        options: JournalOptions,
+    ) -> Result<(Self, Opened), JournalError> {
+        files::make_folder(folder)?;
+        let lock = files::lock(folder)?;
+        let path = folder.join(JOURNAL_FILE);
+        let marker = files::read_marker(folder)?;
+        files::make_private(&path)?;
+        let mut connection = connect::writer(&path).await?;
+        connect::check_sqlite(&mut connection).await?;
+        connect::migrate(&mut connection, &path).await?;
+        if let Some(pages) = options.max_pages {
+            scribe::limit_pages(&mut connection, pages, &path).await?;
+        }
+        let head = recovery::read_head(&mut connection, &path).await?;
+        let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
+        let node = head.node.clone().unwrap_or_else(|| new_node(&clock));
+        let boot = head.last_boot + 1;
+        let machine_boot = files::machine_boot();
+        let mut scribe =
+            Scribe { connection, boot, next_n: head.next_n, prev_hash: head.prev_hash, clock };
+        let limit = i64::from(options.unsynced_limit.max(1));
+        recovery::begin_boot(&mut scribe, &path, &node, machine_boot.as_deref(), limit).await?;
+        let wal = open_wal(&path)?;
+        let recovered =
+            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), missing)
+                .await?;
+        sync_start(&wal, folder, &path)?;
+        let last_seen = scribe.clock.now();
+        files::write_marker(folder, &Marker { node: node.clone(), boot, last_seen })?;
+        let journal = Self::start(scribe, wal, &options, folder, node, lock).await?;
+        let opened = journal.opened(recovered);
+        Ok((journal, opened))
+    }
+
+    async fn start(
+        scribe: Scribe,
+        wal: File,
+        options: &JournalOptions,
+        folder: &Path,
+        node: String,
+        lock: File,
+    ) -> Result<Self, JournalError> {
+        let path = folder.join(JOURNAL_FILE);
+        let boot = scribe.boot;
+        let synced = scribe.next_n - 1;
+        let syncer =
+            Syncer::start(wal, synced).map_err(|error| files::file_error(&path, &error))?;
+        let checkpointer = Checkpointer::start(path.clone()).await?;
+        let ballast = Ballast::hold(folder, options.ballast_bytes);
+        let limits = Limits {
+            unsynced: i64::from(options.unsynced_limit.max(1)),
+            spill_bytes: options.spill_bytes,
+        };
+        let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, lock);
+        let counters = Arc::clone(&writer.counters);
+        counters.committed.store(u64::try_from(synced).unwrap_or(0), Ordering::Relaxed);
+        let (queue, commands) = mpsc::channel(options.queue.max(1));
+        tokio::spawn(writer.run(commands));
+        let shared = Shared { queue, syncer, counters, node, boot, path };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn opened(&self, recovered: Recovered) -> Opened {
+        Opened {
+            node: self.shared.node.clone(),
+            boot: self.shared.boot,
+            unclean: recovered.unclean,
+            orphans: recovered.orphans,
+            gap: recovered.gap,
+        }
+    }
+
+    /// Appends an entry. When this returns, a kill of the process cannot take it back; await
+    /// [`Self::synced`] with its number for what a power cut must not take back.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] and [`JournalError::Unavailable`]: not written.
+    /// [`JournalError::Deferred`]: kept in memory and written later; intents never are.
+    /// [`JournalError::Failed`]: the process has to end.
+    pub async fn commit(&self, entry: &Entry) -> Result<Committed, JournalError> {
+        let (waiter, answer) = oneshot::channel();
+        let pending = Pending { draft: Draft::of(entry)?, waiter: Some(waiter) };
+        let queue = &self.shared.queue;
+        // The common case takes no timer.
+        match queue.try_send(Command::Append(pending)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.why_closed()),
+            Err(mpsc::error::TrySendError::Full(command)) => {
+                queue.send_timeout(command, QUEUE_WAIT).await.map_err(|error| match error {
+                    mpsc::error::SendTimeoutError::Timeout(_) => JournalError::Busy,
+                    mpsc::error::SendTimeoutError::Closed(_) => self.why_closed(),
+                })?;
+            }
+        }
+        answer.await.map_err(|_| self.why_closed())?
+    }
+
+    /// Waits until record `n` and all before it survive a power cut.
+    ///
+    /// # Errors
+    /// [`JournalError::Failed`] if it never will.
+    pub async fn synced(&self, n: i64) -> Result<(), JournalError> {
+        let reached = self.shared.syncer.reached(n).await;
+        reached.map_err(|reason| JournalError::Failed(reason.to_string()))
+    }
+
+    /// Hands over an entry nobody waits for, such as a count. Never blocks.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] if the queue is full: the entry is dropped and the caller knows.
+    pub fn append_later(&self, entry: &Entry) -> Result<(), JournalError> {
+        let pending = Pending { draft: Draft::of(entry)?, waiter: None };
+        self.shared.queue.try_send(Command::Append(pending)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => JournalError::Busy,
+            mpsc::error::TrySendError::Closed(_) => self.why_closed(),
+        })
+    }
+
+    /// Writes and syncs everything handed over so far, marks the run as ended in order and closes.
+    /// Handles that remain get [`JournalError::Closed`].
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] if settled records found no room on the disk,
+    /// [`JournalError::Failed`] as everywhere.
+    pub async fn close(&self) -> Result<(), JournalError> {
+        let (waiter, answer) = oneshot::channel();
+        let sent = self.shared.queue.send(Command::Close(waiter)).await;
+        sent.map_err(|_| self.why_closed())?;
+        answer.await.map_err(|_| self.why_closed())?
+    }
+
+    /// Resolves with the reason once the journal cannot go on; the process has to stop accepting
+    /// requests and end with an error.
+    pub async fn failed(&self) -> String {
+        let mut progress = self.shared.syncer.watch();
+        // The sender lives as long as this handle, so waiting cannot fail.
+        let seen = progress.wait_for(|it| it.failed.is_some()).await;
+        let reason = seen.ok().and_then(|it| it.failed.clone());
+        reason.map_or_else(String::new, |reason| reason.to_string())
+    }
+
+    /// How the journal does.
+    pub fn health(&self) -> JournalHealth {
+        let progress = self.shared.syncer.progress();
+        let queue = &self.shared.queue;
+        JournalHealth {
+            committed_n: self.shared.counters.committed.load(Ordering::Relaxed),
+            synced_n: u64::try_from(progress.synced).unwrap_or(0),
+            queued: queue.max_capacity() - queue.capacity(),
+            waiting_for_room: self.shared.counters.waiting_for_room.load(Ordering::Relaxed),
+            failed: progress.failed.map(|reason| reason.to_string()),
+        }
+    }
+
+    /// This journal's own id.
+    pub fn node(&self) -> &str {
+        &self.shared.node
+    }
+
+    /// Which start of this node it is, from 1.
+    pub fn boot(&self) -> i64 {
+        self.shared.boot
+    }
+
+    /// The database's file, for those who read it beside the writer.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    fn why_closed(&self) -> JournalError {
+        match self.shared.syncer.progress().failed {
+            Some(reason) => JournalError::Failed(reason.to_string()),
+            None => JournalError::Closed,
+        }
+    }
+}
+
+/// A gap if this folder or the books remember a journal that is not there any more.
+fn missing_journal(
+    new: bool,
+    marker: Option<&Marker>,
+    options: &JournalOptions,
+    clock: &Clock,
+) -> Option<CoverageGap> {
+    let marked = marker.map(|marker| marker.last_seen);
+    let since = marked.max(options.books_know_until).filter(|_| new)?;
+    let end = clock.now().max(since.plus_micros(1));
+    let period = ChargePeriod { start: since, end };
+    Some(CoverageGap { period, at_most: None, reason: GapReason::JournalMissing })
+}
+
+/// A fresh id for a fresh journal.
+fn new_node(clock: &Clock) -> String {
+    let now = clock.now().micros();
+    let seconds = u64::try_from(now.div_euclid(1_000_000)).unwrap_or(0);
+    let nanos = u32::try_from(now.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
+    let made = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
+    Uuid::new_v7(made).hyphenated().to_string()
+}
+
+/// A descriptor on the WAL only; one on the database would drop SQLite's locks when it closes.
+fn open_wal(database: &Path) -> Result<File, JournalError> {
+    let path = files::wal_of(database);
+    let opened = OpenOptions::new().write(true).open(&path);
+    opened.map_err(|error| files::file_error(&path, &error))
+}
+
+/// The boot, and what recovery wrote, survive a power cut before the first intent is taken.
+fn sync_start(wal: &File, folder: &Path, database: &Path) -> Result<(), JournalError> {
+    files::sync_folder(folder)?;
+    wal.sync_all().map_err(|error| files::file_error(&files::wal_of(database), &error))
+}

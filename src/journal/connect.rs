@@ -1,0 +1,84 @@
+//! Connections to the journal's database, with the settings the promises rest on.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr};
+
+use crate::journal::error::JournalError;
+
+/// Every step of the schema this program knows.
+const STEPS: &[(i64, &str, &str)] =
+    &[(1, "journal", include_str!("../../migrations/journal/1_journal.sql"))];
+
+/// The first SQLite without the WAL-reset bug.
+const SQLITE_NEEDED: [u32; 3] = [3, 51, 3];
+
+/// A connection that may write. Durability beyond the process is the sync thread's, hence NORMAL;
+/// checkpoints are the checkpointer's, hence none by itself.
+pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection, JournalError> {
+    let options = settings(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("fullfsync", "1");
+    connect(options, path).await
+}
+
+/// A connection that only reads.
+pub(crate) async fn reader(path: &Path) -> Result<SqliteConnection, JournalError> {
+    connect(settings(path).pragma("query_only", "ON"), path).await
+}
+
+fn settings(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("recursive_triggers", "ON")
+        .pragma("trusted_schema", "OFF")
+        .command_buffer_size(16)
+        .disable_statement_logging()
+}
+
+async fn connect(
+    options: SqliteConnectOptions,
+    path: &Path,
+) -> Result<SqliteConnection, JournalError> {
+    SqliteConnection::connect_with(&options).await.map_err(|error| damaged(path, &error))
+}
+
+/// An error on opening, told about its file.
+pub(crate) fn damaged(path: &Path, error: &sqlx::Error) -> JournalError {
+    JournalError::Damaged { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Refuses a SQLite that is too old to be trusted with a WAL.
+pub(crate) async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), JournalError> {
+    let refused = |text: &str| JournalError::OldSqlite(text.to_owned());
+    let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
+    let text: String =
+        row.and_then(|row| row.try_get(0)).map_err(|error| refused(&error.to_string()))?;
+    let parts: Vec<u32> = text.split('.').filter_map(|part| u32::from_str(part).ok()).collect();
+    if parts.as_slice() < SQLITE_NEEDED.as_slice() { Err(refused(&text)) } else { Ok(()) }
+}
+
+/// Brings the schema up to this program's, and refuses one that is beyond it.
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), JournalError> {
+    let steps = STEPS.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(steps.collect()).run(connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(step) => {
+            JournalError::NewerSchema { path: path.to_owned(), step }
+        }
+        other => JournalError::Damaged { path: path.to_owned(), reason: other.to_string() },
+    })
+}

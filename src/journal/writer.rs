@@ -1,0 +1,322 @@
+//! The writer: takes what waits, writes it in one statement, then tells those who wait.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::journal::checkpoint::Checkpointer;
+use crate::journal::error::JournalError;
+use crate::journal::files::Ballast;
+use crate::journal::scribe::{Draft, Scribe, WriteError};
+use crate::journal::sync::Syncer;
+
+/// The most records one statement takes.
+const BATCH: usize = 1_000;
+/// How often a journal that cannot write tries again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often room for the ballast is looked for.
+const BALLAST_RETRY: Duration = Duration::from_secs(1);
+
+/// Where an entry stands in the journal once a kill of the process cannot take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number on this node.
+    pub n: i64,
+}
+
+/// An entry on its way, and who waits for it.
+pub(crate) struct Pending {
+    pub(crate) draft: Draft,
+    pub(crate) waiter: Option<oneshot::Sender<Result<Committed, JournalError>>>,
+}
+
+/// What the writer is told.
+pub(crate) enum Command {
+    /// Write this.
+    Append(Pending),
+    /// Write all that came before, mark the boot clean, end.
+    Close(oneshot::Sender<Result<(), JournalError>>),
+}
+
+/// What others may know of the writer.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) committed: AtomicU64,
+    pub(crate) waiting_for_room: AtomicU64,
+}
+
+/// Bounds of the writer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) unsynced: i64,
+    pub(crate) spill_bytes: usize,
+}
+
+/// Owns the write connection for as long as the journal is open.
+pub(crate) struct Writer {
+    pub(crate) scribe: Scribe,
+    pub(crate) syncer: Arc<Syncer>,
+    pub(crate) checkpointer: Checkpointer,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) ballast: Ballast,
+    pub(crate) limits: Limits,
+    spill: VecDeque<Draft>,
+    spilled_bytes: usize,
+    open: HashSet<String>,
+    ballast_tried: Instant,
+    /// Keeps other processes out until the connection is closed.
+    _lock: File,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        scribe: Scribe,
+        syncer: Arc<Syncer>,
+        checkpointer: Checkpointer,
+        ballast: Ballast,
+        limits: Limits,
+        lock: File,
+    ) -> Self {
+        let counters = Arc::new(Counters::default());
+        Self {
+            scribe,
+            syncer,
+            checkpointer,
+            counters,
+            ballast,
+            limits,
+            spill: VecDeque::new(),
+            spilled_bytes: 0,
+            open: HashSet::new(),
+            ballast_tried: Instant::now(),
+            _lock: lock,
+        }
+    }
+
+    /// Runs until the journal is closed, fails, or nobody holds it any more.
+    pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(BATCH);
+        let closer = loop {
+            let received = if self.spill.is_empty() && self.ballast.is_held() {
+                queue.recv_many(&mut commands, BATCH).await
+            } else {
+                match timeout(RETRY, queue.recv_many(&mut commands, BATCH)).await {
+                    Ok(received) => received,
+                    Err(_) => usize::MAX,
+                }
+            };
+            if received == 0 {
+                break None;
+            }
+            let mut batch = Vec::with_capacity(commands.len());
+            let mut closer = None;
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(pending) => batch.push(pending),
+                    Command::Close(waiter) => closer = Some(waiter),
+                }
+            }
+            if let Err(reason) = self.take(batch).await {
+                self.syncer.fail(&reason);
+                break closer;
+            }
+            if closer.is_some() {
+                break closer;
+            }
+        };
+        queue.close();
+        let ended = self.end().await;
+        if let Some(waiter) = closer {
+            drop(waiter.send(ended));
+        }
+    }
+
+    /// Writes a batch, or what of it can be written. An error is for the whole journal.
+    async fn take(&mut self, batch: Vec<Pending>) -> Result<(), String> {
+        if let Some(reason) = self.syncer.progress().failed {
+            fail_all(batch, &reason);
+            return Err(reason.to_string());
+        }
+        self.make_room_again().await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if !self.spill.is_empty() || !self.ballast.is_held() {
+            return self.take_what_must_be_kept(batch, "no room on the disk").await;
+        }
+        if let Err(reason) = self.wait_for_sync(batch.len()).await {
+            fail_all(batch, &reason);
+            return Err(reason.to_string());
+        }
+        let drafts: Vec<&Draft> = batch.iter().map(|pending| &pending.draft).collect();
+        match self.scribe.write(&drafts).await {
+            Ok(first) => {
+                self.tell(first, batch);
+                Ok(())
+            }
+            Err(WriteError::Fatal(reason)) => {
+                fail_all(batch, &reason);
+                Err(reason)
+            }
+            Err(WriteError::Held(reason)) => self.take_what_must_be_kept(batch, &reason).await,
+            Err(WriteError::Full(reason)) => {
+                self.ballast.release();
+                self.take_what_must_be_kept(batch, &reason).await
+            }
+        }
+    }
+
+    /// Refuses intents, and keeps what happened already: on the disk if there is room again, else
+    /// in memory.
+    async fn take_what_must_be_kept(
+        &mut self,
+        batch: Vec<Pending>,
+        reason: &str,
+    ) -> Result<(), String> {
+        let (intents, kept): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|pending| pending.draft.kind == "intent");
+        for pending in intents {
+            answer(pending.waiter, Err(JournalError::Unavailable(reason.to_owned())));
+        }
+        if self.spill.is_empty() && !kept.is_empty() {
+            let drafts: Vec<&Draft> = kept.iter().map(|pending| &pending.draft).collect();
+            match self.scribe.write(&drafts).await {
+                Ok(first) => {
+                    self.tell(first, kept);
+                    return Ok(());
+                }
+                Err(WriteError::Fatal(reason)) => {
+                    fail_all(kept, &reason);
+                    return Err(reason);
+                }
+                Err(WriteError::Full(_) | WriteError::Held(_)) => {}
+            }
+        }
+        for Pending { draft, waiter } in kept {
+            let bytes = self.spilled_bytes + draft.body.len();
+            if bytes > self.limits.spill_bytes {
+                answer(waiter, Err(JournalError::Unavailable(reason.to_owned())));
+            } else {
+                self.spilled_bytes = bytes;
+                self.spill.push_back(draft);
+                answer(waiter, Err(JournalError::Deferred(reason.to_owned())));
+            }
+        }
+        self.count_spill();
+        Ok(())
+    }
+
+    /// Writes what waits in memory, then sets the ballast aside again.
+    async fn make_room_again(&mut self) -> Result<(), String> {
+        while !self.spill.is_empty() {
+            let drafts: Vec<&Draft> = self.spill.iter().take(BATCH).collect();
+            let count = drafts.len();
+            let written = match self.scribe.write(&drafts).await {
+                Err(WriteError::Full(_)) if self.ballast.release() => {
+                    self.scribe.write(&drafts).await
+                }
+                other => other,
+            };
+            match written {
+                Ok(first) => {
+                    for draft in self.spill.drain(..count) {
+                        self.spilled_bytes -= draft.body.len();
+                        note(&mut self.open, &draft);
+                    }
+                    self.committed(first, count, true);
+                }
+                Err(WriteError::Fatal(reason)) => return Err(reason),
+                Err(WriteError::Full(_) | WriteError::Held(_)) => break,
+            }
+            self.count_spill();
+        }
+        if !self.ballast.is_held() && self.ballast_tried.elapsed() >= BALLAST_RETRY {
+            self.ballast_tried = Instant::now();
+            self.ballast.take_back();
+        }
+        Ok(())
+    }
+
+    /// Keeps what a power cut can take back within the bound that a coverage gap names.
+    async fn wait_for_sync(&self, more: usize) -> Result<(), Arc<str>> {
+        let last = self.scribe.next_n - 1 + i64::try_from(more).unwrap_or(i64::MAX);
+        let floor = last.saturating_sub(self.limits.unsynced);
+        if self.syncer.progress().synced >= floor {
+            return Ok(());
+        }
+        self.syncer.reached(floor).await
+    }
+
+    /// Tells each waiter its number.
+    fn tell(&mut self, first: i64, batch: Vec<Pending>) {
+        let count = batch.len();
+        let mut urgent = false;
+        for (n, Pending { draft, waiter }) in (first..).zip(batch) {
+            urgent |= draft.kind == "intent";
+            answer(waiter, Ok(Committed { n }));
+            note(&mut self.open, &draft);
+            self.checkpointer.wrote(draft.body.len());
+        }
+        self.committed(first, count, urgent);
+    }
+
+    fn committed(&self, first: i64, count: usize, urgent: bool) {
+        let last = first + i64::try_from(count).unwrap_or(0) - 1;
+        self.syncer.committed(last, urgent);
+        self.counters.committed.store(u64::try_from(last).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn count_spill(&self) {
+        let waiting = u64::try_from(self.spill.len()).unwrap_or(u64::MAX);
+        self.counters.waiting_for_room.store(waiting, Ordering::Relaxed);
+    }
+
+    /// Syncs, marks the boot clean and closes the connection, after the checkpointer closed its.
+    async fn end(mut self) -> Result<(), JournalError> {
+        self.checkpointer.stop().await;
+        if !self.spill.is_empty() {
+            self.make_room_again().await.map_err(JournalError::Failed)?;
+        }
+        let last = self.scribe.next_n - 1;
+        let synced = self.syncer.reached(last).await;
+        self.syncer.stop();
+        synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
+        if !self.spill.is_empty() {
+            let lost = self.spill.len();
+            let reason = format!("{lost} settled records found no room on the disk");
+            return Err(JournalError::Unavailable(reason));
+        }
+        let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
+        self.scribe.end_boot(left_open).await
+    }
+}
+
+/// Keeps the set of attempts that have an intent and no settlement.
+fn note(open: &mut HashSet<String>, draft: &Draft) {
+    match (draft.kind, draft.attempt.as_ref()) {
+        ("intent", Some(attempt)) => drop(open.insert(attempt.clone())),
+        ("settlement", Some(attempt)) => drop(open.remove(attempt)),
+        _ => {}
+    }
+}
+
+fn answer(
+    waiter: Option<oneshot::Sender<Result<Committed, JournalError>>>,
+    result: Result<Committed, JournalError>,
+) {
+    // Who stopped waiting does not need to know.
+    if let Some(waiter) = waiter {
+        drop(waiter.send(result));
+    }
+}
+
+fn fail_all(batch: Vec<Pending>, reason: &str) {
+    for pending in batch {
+        answer(pending.waiter, Err(JournalError::Failed(reason.to_owned())));
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::dialect::endpoint::Dialect;
 
@@ -80,6 +80,7 @@ pub struct ProviderEntry {
     /// Where it answers, without `/v1`: `https://api.openai.com`.
     pub base_url: Option<String>,
     /// The key used for every call: `env:NAME`, `file:PATH` or the key itself.
+    #[serde(deserialize_with = "optional_secret")]
     pub api_key: Option<SecretString>,
     /// `openai` or `anthropic`; by default what the provider's name says.
     pub dialect: Option<DialectName>,
@@ -102,6 +103,7 @@ pub enum DialectName {
 #[serde(deny_unknown_fields)]
 pub struct CallerEntry {
     /// The token they send as their API key: `env:NAME`, `file:PATH` or the token itself.
+    #[serde(deserialize_with = "secret")]
     pub token: SecretString,
     /// The team their calls belong to.
     #[serde(default)]
@@ -442,6 +444,14 @@ pub const fn failpoint() -> Option<String> {
 /// The filter of log lines, `COUNTERFOIL_LOG`, in the syntax of tracing's `EnvFilter`.
 pub fn log_filter() -> Option<String> {
     std::env::var_os("COUNTERFOIL_LOG")?.into_string().ok()
+}
+
+fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error> {
+    String::deserialize(source).map(SecretString::from)
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>, D::Error> {
+    secret(source).map(Some)
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -339,7 +339,11 @@ impl Config {
         Ok(text)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Refuses what cannot be meant, such as an open listener without callers.
+    ///
+    /// # Errors
+    /// The key at fault and what to write instead.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let unusable = |key: &str, problem: &str| {
             Err(ConfigError::Unusable { key: key.to_owned(), problem: problem.to_owned() })
         };

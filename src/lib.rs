@@ -2,6 +2,7 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod access;
+pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod gateway;
@@ -16,5 +17,7 @@ pub mod names;
 pub mod period;
 pub mod pricing;
 pub mod routing;
+pub mod serve;
+pub mod telemetry;
 pub mod upstream;
 pub mod usage;

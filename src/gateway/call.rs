@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::dialect::endpoint::{Dialect, Purpose, Route};
 use crate::dialect::inject::{self, Injection};
 use crate::dialect::request::{BodyKind, IncludeUsage, RequestFacts};
 use crate::gateway::answer::Reading;
-use crate::gateway::counting::CountingPool;
+use crate::gateway::counting::{CountingJob, CountingPool};
 use crate::gateway::error::{CallError, FailedCall};
 use crate::gateway::exchange::{Attempt, Exchange, Piece};
 use crate::gateway::failpoint::{Failpoint, Failpoints};
@@ -116,7 +116,7 @@ pub struct Shared {
     /// The prices.
     pub prices: Prices,
     /// The counting threads.
-    pub counting: CountingPool,
+    pub counting: RwLock<Option<CountingPool>>,
     /// The time of day.
     pub clock: Clock,
     /// How keys are written down.
@@ -154,6 +154,24 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
 
+impl Prices {
+    /// No prices at all: everything is unpriced.
+    pub fn unrated() -> Self {
+        Self {
+            rate: Box::new(|_, _, _, _| Valuation {
+                status: crate::pricing::charge::PricingStatus::Unpriced,
+                charges: Vec::new(),
+                unpriced: Vec::new(),
+                total: None,
+                currency: crate::money::Currency::USD,
+                price_version: String::new(),
+                engine: String::new(),
+            }),
+            version: Box::new(String::new),
+        }
+    }
+}
+
 impl CallBody {
     /// Its bytes, as far as they are known before it was sent.
     fn length(&self) -> u64 {
@@ -165,6 +183,19 @@ impl CallBody {
 }
 
 impl Shared {
+    /// Hands a job to the counting threads, unless they have been stopped.
+    pub fn count(&self, job: CountingJob) {
+        let counting = self.counting.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counting) = &*counting {
+            counting.try_submit(job);
+        }
+    }
+
+    /// Takes the counting threads, to stop them.
+    pub fn take_counting(&self) -> Option<CountingPool> {
+        self.counting.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Prices usage with the table held at this moment, for an instant.
     pub fn rate(
         &self,

@@ -418,7 +418,7 @@ fn count(
         let visible = pieces.into_iter().filter(|piece| piece.kind != OutputKind::Reasoning);
         visible.map(|piece| piece.text).collect()
     });
-    shared.counting.try_submit(CountingJob {
+    shared.count(CountingJob {
         attempt: placed.attempt,
         endpoint: placed.endpoint,
         model,

@@ -111,6 +111,14 @@ id_name! {
     AttemptId
 }
 
+/// A UUIDv7 of an instant: ids of later instants sort later, and the rest of it is random.
+pub fn new_id(at: Timestamp) -> Uuid {
+    let micros = at.micros().max(0).unsigned_abs();
+    // A remainder of microseconds is below 10⁹ nanoseconds.
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos))
+}
+
 /// The kind of call, which decides where usage stands and which prices apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
+use super::endpoint::Dialect;
 use super::members::{MalformedJson, Members};
+use super::request::{IncludeUsage, RequestFacts};
+use crate::names::Endpoint;
 
 /// What a request body needs so that its stream reports usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,17 @@ impl Splice {
     pub fn pieces(self) -> [Bytes; 3] {
         [self.head, self.piece, self.tail]
     }
+}
+
+/// Whether a stream would not report its usage unasked: OpenAI's chat and legacy completions.
+/// Responses and Anthropic's messages always report. Where this is true and the body is spliced,
+/// the answer goes through [`super::strip::UsageStripper`].
+pub fn is_needed(dialect: Dialect, endpoint: Endpoint, facts: &RequestFacts) -> bool {
+    let reports_on_request = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
+    dialect == Dialect::OpenAi
+        && reports_on_request
+        && facts.stream
+        && facts.include_usage != IncludeUsage::Wanted
 }
 
 /// Makes a streaming chat or completions request ask for usage. Every other byte stays; nothing

@@ -209,6 +209,17 @@ fn skip_blanks(text: &[u8], mut at: usize) -> usize {
 fn skip_string(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
     let mut at = start + 1;
     loop {
+        // Most strings and stretches between escapes are short: the search costs more to start
+        // than these few bytes do.
+        let near = at + 24;
+        while at < near {
+            match text.get(at) {
+                Some(b'"') => return Ok(at + 1),
+                Some(b'\\') => at += 2,
+                Some(_) => at += 1,
+                None => return Err(MalformedJson::EndsEarly(text.len())),
+            }
+        }
         let rest = text.get(at..).unwrap_or_default();
         let found = memchr2(b'"', b'\\', rest).ok_or(MalformedJson::EndsEarly(text.len()))?;
         at += found;

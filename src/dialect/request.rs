@@ -148,7 +148,10 @@ impl RequestFacts {
 
     fn take(&mut self, key: &str, value: &[u8]) -> Result<(), DuplicateMember> {
         match key {
-            "model" => self.model = string_text(value).map(|text| ModelName::new(&*text)),
+            "model" => {
+                let name = string_text(value).filter(|text| (1..=256).contains(&text.len()));
+                self.model = name.map(|text| ModelName::new(&*text));
+            }
             "stream" => self.stream = value == b"true",
             "stream_options" => self.include_usage = read_include_usage(value)?,
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
@@ -169,7 +172,8 @@ impl RequestFacts {
             }
             "quality" => self.quality = short_text(value),
             "size" => self.size = short_text(value),
-            "input" => {
+            // Speech takes a few thousand characters; a longer text is for another endpoint.
+            "input" if value.len() <= 64 * 1024 => {
                 self.input_characters =
                     string_text(value).and_then(|text| u64::try_from(text.chars().count()).ok());
             }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::metering::answer::Answer;
 use crate::metering::count::{CountLimits, Counter, Passed};
 use crate::metering::counted::{CountedTokens, NotCounted};
 use crate::metering::tokenizer::Encoding;
@@ -34,15 +35,13 @@ pub struct CountingJob {
     pub configured: Option<Encoding>,
     /// The request body as the provider got it.
     pub request: Bytes,
-    /// The texts of the answer, each by itself: content, refusal, the name and the arguments of each
-    /// call. None where no answer came.
-    pub output: Option<Vec<String>>,
+    /// What was answered; none where no answer came.
+    pub answer: Option<Answer>,
 }
 
 impl CountingJob {
     fn bytes(&self) -> usize {
-        let output = self.output.iter().flatten().map(String::len).sum::<usize>();
-        self.request.len() + output
+        self.request.len() + self.answer.as_ref().map_or(0, Answer::bytes)
     }
 
     fn passed(&self) -> Passed<'_> {
@@ -51,7 +50,7 @@ impl CountingJob {
             model: self.model.as_str(),
             configured: self.configured,
             request: &self.request,
-            output: self.output.as_deref(),
+            answer: self.answer.as_ref(),
         }
     }
 }
@@ -271,7 +270,17 @@ impl Desk {
     }
 }
 
-/// Asks the system to run this thread after others. Best effort: counting works without.
+/// Asks the system to run this thread after those that serve calls. Best effort: counting works
+/// without. On Linux a thread has a priority of its own; elsewhere the whole process would slow down.
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "counting threads keep the usual priority");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 fn lower_priority() {}
 
 #[cfg(test)]
@@ -293,12 +302,11 @@ mod tests {
             model: "gpt-4o".into(),
             configured: None,
             request: body.into(),
-            output: Some(vec!["hello world".to_owned()]),
+            answer: Some(Answer { texts: vec!["hello world".to_owned()], calls: 0 }),
         }
     }
 
-    fn listen() -> (impl Fn(AttemptId, CountedTokens) + Send + Sync, Receiver<(u128, CountedTokens)>)
-    {
+    fn listen() -> (impl Fn(AttemptId, CountedTokens) + Send + Sync, Counts) {
         let (sender, receiver) = mpsc::channel();
         let listener = move |attempt: AttemptId, counted| {
             sender.send((attempt.uuid().as_u128(), counted)).unwrap();
@@ -326,10 +334,10 @@ mod tests {
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
 
+    type Counts = Receiver<(u128, CountedTokens)>;
+
     /// A pool whose one thread stands at a gate with its first job in hand.
-    fn held_pool(
-        queue_bytes: usize,
-    ) -> (CountingPool, mpsc::Sender<()>, Receiver<()>, Receiver<(u128, CountedTokens)>) {
+    fn held_pool(queue_bytes: usize) -> (CountingPool, mpsc::Sender<()>, Receiver<()>, Counts) {
         let (listener, counts) = listen();
         let (open, gate) = mpsc::channel::<()>();
         let (arrive, arrived) = mpsc::channel();
@@ -413,6 +421,23 @@ mod tests {
         assert_eq!((number, broken.method), (0, CountMethod::Failed));
         assert_eq!(broken.not_counted, Some(NotCounted::Panicked));
         assert_eq!(counts.recv().unwrap().0, 1);
+        pool.shut_down(SOON);
+    }
+
+    /// Only the counting threads are moved back, not the threads that serve calls.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_counting_thread_runs_after_others_and_leaves_their_priority_alone() {
+        let before = rustix::process::getpriority_process(None).unwrap();
+        let (sender, priorities) = mpsc::channel();
+        let count = move |_: &CountingJob, _: &dyn Fn() -> bool| {
+            sender.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
+            CountedTokens::not_counted(NotCounted::NoTextEndpoint)
+        };
+        let pool = CountingPool::start_with(1, QUEUE_BYTES, count, |_, _| {}).unwrap();
+        pool.try_submit(job(0, "x"));
+        assert_eq!(priorities.recv().unwrap(), (before + 10).min(19));
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), before);
         pool.shut_down(SOON);
     }
 

@@ -4,7 +4,7 @@ use crate::ledger::intent::{CredentialKind, Intent};
 use crate::ledger::settlement::{BillingClass, Outcome, PayingAccount, Settlement};
 use crate::money::Currency;
 use crate::period::Timestamp;
-use crate::pricing::charge::{PricingStatus, Valuation};
+use crate::pricing::charge::{Valuation, ValuationStatus};
 use crate::usage::{ReportedUsage, UsageSource};
 
 /// The engine named by a valuation that rated nothing.
@@ -47,7 +47,7 @@ pub fn settle(intent: &Intent, last_seen: Timestamp) -> Settlement {
         usage: ReportedUsage::none(UsageSource::Absent),
         billing_class: if outside { BillingClass::OutsideBill } else { BillingClass::Uncertain },
         valuation: Valuation {
-            status: PricingStatus::NoUsage,
+            status: ValuationStatus::NoUsage,
             charges: Vec::new(),
             unpriced: Vec::new(),
             total: None,

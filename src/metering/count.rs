@@ -5,6 +5,7 @@ use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::answer::Answer;
 use super::body::Json;
 use super::counted::{CountMethod, CountedTokens, NotCounted};
 use super::memo::Memo;
@@ -26,9 +27,8 @@ pub struct Passed<'a> {
     pub configured: Option<Encoding>,
     /// The request body as the provider got it.
     pub request: &'a [u8],
-    /// The texts of the answer, each by itself: content, refusal, the name and the arguments of each
-    /// call. None where no answer came.
-    pub output: Option<&'a [String]>,
+    /// What was answered; none where no answer came.
+    pub answer: Option<&'a Answer>,
 }
 
 /// How much work a count may be.
@@ -88,10 +88,11 @@ impl Counter {
             }
             Err(reason) => blame(&mut counted, reason),
         }
-        if let Some(texts) = passed.output {
-            match self.count_texts(model.encoding, texts, go_on) {
+        if let Some(answer) = passed.answer {
+            match self.count_texts(model.encoding, &answer.texts, go_on) {
                 Ok((tokens, method)) => {
-                    counted.output = Some(tokens);
+                    let frame = answer.frame(passed.endpoint, model.framing);
+                    counted.output = Some(tokens.saturating_add(frame));
                     counted.method = counted.method.max(method);
                 }
                 Err(reason) => blame(&mut counted, reason),
@@ -185,23 +186,20 @@ fn blame(counted: &mut CountedTokens, reason: NotCounted) {
 }
 
 #[cfg(test)]
-mod traffic;
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::metering::counted::EstimatedPart;
 
     const ALWAYS: &dyn Fn() -> bool = &|| true;
 
-    fn chat<'a>(request: &'a [u8], output: Option<&'a [String]>) -> Passed<'a> {
-        Passed { endpoint: Endpoint::Chat, model: "gpt-4o", configured: None, request, output }
+    fn chat<'a>(request: &'a [u8], answer: Option<&'a Answer>) -> Passed<'a> {
+        Passed { endpoint: Endpoint::Chat, model: "gpt-4o", configured: None, request, answer }
     }
 
     #[test]
     fn a_plain_call_is_counted_on_both_sides() {
         let body = br#"{"model":"gpt-4o","messages":[{"role":"user","content":"hello world"}]}"#;
-        let answer = ["Hello there!".to_owned()];
+        let answer = Answer { texts: vec!["Hello there!".to_owned()], calls: 0 };
         let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
         assert_eq!((counted.input, counted.output), (Some(9), Some(3)));
         assert_eq!(counted.method, CountMethod::Exact);
@@ -213,12 +211,12 @@ mod tests {
         let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
         let counter = Counter::default();
         assert_eq!(counter.count(&chat(body, None), ALWAYS).output, None);
-        assert_eq!(counter.count(&chat(body, Some(&[])), ALWAYS).output, Some(0));
+        assert_eq!(counter.count(&chat(body, Some(&Answer::default())), ALWAYS).output, Some(0));
     }
 
     #[test]
     fn a_call_we_cannot_read_still_has_its_answer_counted() {
-        let answer = ["Hello there!".to_owned()];
+        let answer = Answer { texts: vec!["Hello there!".to_owned()], calls: 0 };
         for body in [&b"not JSON"[..], b"{}", b"[1]", b"", b"{\"messages\":7}"] {
             let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
             assert_eq!((counted.input, counted.output), (None, Some(3)));
@@ -232,6 +230,15 @@ mod tests {
         let passed = Passed { endpoint: Endpoint::Images, ..chat(b"{}", None) };
         let counted = Counter::default().count(&passed, ALWAYS);
         assert_eq!(counted, CountedTokens::not_counted(NotCounted::NoTextEndpoint));
+    }
+
+    #[test]
+    fn a_call_of_a_tool_costs_more_than_its_texts() {
+        let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
+        let texts = ["get".to_owned(), "{}".to_owned()].to_vec();
+        let answer = Answer { texts, calls: 1 };
+        let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
+        assert_eq!(counted.output, Some(1 + 1 + 7));
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub struct CountedTokens {
     /// Tokens of the prompt, framing and estimated parts included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<u64>,
-    /// Tokens of the visible answer. Hidden reasoning passes nobody and is not in it.
+    /// Tokens of the visible answer, the marks around it included. Hidden reasoning does not pass
+    /// here and is not in it: compare with what was reported less its reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<u64>,
     /// How; the least exact of the two sides.

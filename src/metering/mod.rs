@@ -1,5 +1,6 @@
 //! What was used: the provider's report read from its answers, and our own count beside it.
 
+pub mod answer;
 pub mod body;
 mod boundary;
 pub mod count;
@@ -15,3 +16,6 @@ pub mod stream;
 pub mod text;
 pub mod tokenizer;
 mod tool_text;
+
+#[cfg(test)]
+mod traffic_tests;

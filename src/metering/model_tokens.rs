@@ -31,13 +31,22 @@ pub enum Framing {
     Chat,
     /// The first chat format, of `gpt-3.5-turbo-0301` alone.
     FirstChat,
-    /// The chat format of the o-series and GPT-5: one token fewer, a long preamble before tools.
-    Reasoning,
+    /// The chat format of the o-series: one token fewer.
+    OSeries,
+    /// The chat format of GPT-5: one token fewer, and in chat a long preamble before tools.
+    Gpt5,
     /// Anthropic's: a few tokens around the prompt, and a hidden prompt before tools.
     Claude {
         /// Tokens of the hidden prompt when tools are offered.
         tools: i64,
     },
+}
+
+impl Framing {
+    /// Whether the model reasons before it answers, which changes the frame.
+    pub const fn is_reasoning(self) -> bool {
+        matches!(self, Self::OSeries | Self::Gpt5)
+    }
 }
 
 /// How far the reported tokens of a model usually are from our count, in thousandths.
@@ -148,7 +157,7 @@ const fn claude(prefix: &'static str, low: u32, high: u32, tools: i64, image_cap
 
 const MODELS: &[ModelRow] = {
     use Encoding::{Cl100kBase, O200kBase, P50kBase, R50kBase};
-    use Framing::{Chat, FirstChat, Reasoning};
+    use Framing::{Chat, FirstChat, Gpt5, OSeries};
     &[
         own("gpt-4o", O200kBase, Chat, ImageRule::TILES),
         own("gpt-4o-mini", O200kBase, Chat, ImageRule::tiles(2_833, 5_667)),
@@ -157,16 +166,16 @@ const MODELS: &[ModelRow] = {
         own("gpt-4.1-mini", O200kBase, Chat, ImageRule::patches(1_620, 1_536)),
         own("gpt-4.1-nano", O200kBase, Chat, ImageRule::patches(2_460, 1_536)),
         own("gpt-4.5", O200kBase, Chat, ImageRule::TILES),
-        own("gpt-5", O200kBase, Reasoning, ImageRule::tiles(70, 140)),
-        own("gpt-5-mini", O200kBase, Reasoning, ImageRule::patches(1_200, 1_536)),
-        own("gpt-5-nano", O200kBase, Reasoning, ImageRule::patches(1_500, 1_536)),
-        own("gpt-5.", O200kBase, Reasoning, ImageRule::patches(1_200, 10_000)),
-        own("gpt-5.1", O200kBase, Reasoning, ImageRule::tiles(70, 140)),
-        own("o1", O200kBase, Reasoning, ImageRule::tiles(75, 150)),
-        own("o3", O200kBase, Reasoning, ImageRule::tiles(75, 150)),
-        own("o4-mini", O200kBase, Reasoning, ImageRule::patches(1_720, 1_536)),
-        own("codex-mini", O200kBase, Reasoning, ImageRule::patches(1_720, 1_536)),
-        own("gpt-oss", O200kBase, Reasoning, ImageRule::TILES),
+        own("gpt-5", O200kBase, Gpt5, ImageRule::tiles(70, 140)),
+        own("gpt-5-mini", O200kBase, Gpt5, ImageRule::patches(1_200, 1_536)),
+        own("gpt-5-nano", O200kBase, Gpt5, ImageRule::patches(1_500, 1_536)),
+        own("gpt-5.", O200kBase, Gpt5, ImageRule::patches(1_200, 10_000)),
+        own("gpt-5.1", O200kBase, Gpt5, ImageRule::tiles(70, 140)),
+        own("o1", O200kBase, OSeries, ImageRule::tiles(75, 150)),
+        own("o3", O200kBase, OSeries, ImageRule::tiles(75, 150)),
+        own("o4-mini", O200kBase, OSeries, ImageRule::patches(1_720, 1_536)),
+        own("codex-mini", O200kBase, OSeries, ImageRule::patches(1_720, 1_536)),
+        own("gpt-oss", O200kBase, OSeries, ImageRule::TILES),
         own("gpt-4", Cl100kBase, Chat, ImageRule::TILES),
         own("gpt-3.5", Cl100kBase, Chat, ImageRule::TILES),
         own("gpt-35", Cl100kBase, Chat, ImageRule::TILES),
@@ -183,23 +192,23 @@ const MODELS: &[ModelRow] = {
         own("text-curie-001", R50kBase, Chat, ImageRule::TILES),
         own("text-babbage-001", R50kBase, Chat, ImageRule::TILES),
         own("text-ada-001", R50kBase, Chat, ImageRule::TILES),
-        unnamed("gpt-6", Reasoning, ImageRule::patches(1_200, u64::MAX)),
-        unnamed("o4", Reasoning, ImageRule::tiles(75, 150)),
+        unnamed("gpt-6", Gpt5, ImageRule::patches(1_200, u64::MAX)),
+        unnamed("o4", OSeries, ImageRule::tiles(75, 150)),
         unnamed("gpt-realtime", Chat, ImageRule::TILES),
         unnamed("gpt-audio", Chat, ImageRule::TILES),
         unnamed("computer-use", Chat, ImageRule::tiles(65, 129)),
-        claude("claude", 1_000, 1_200, 340, 1_560),
-        claude("claude-haiku-4-5", 1_000, 1_200, 500, 1_560),
-        claude("claude-4-5-haiku", 1_000, 1_200, 500, 1_560),
-        claude("claude-sonnet-4-5", 1_000, 1_200, 500, 1_560),
-        claude("claude-opus-4-5", 1_000, 1_200, 500, 1_560),
-        claude("claude-sonnet-4-6", 1_000, 1_200, 545, 1_560),
-        claude("claude-opus-4-6", 1_000, 1_200, 545, 1_560),
-        claude("claude-opus-4-7", 1_200, 1_500, 545, 3_900),
-        claude("claude-opus-4-8", 1_200, 1_500, 545, 3_900),
-        claude("claude-haiku-5", 1_200, 1_500, 350, 3_900),
-        claude("claude-sonnet-5", 1_200, 1_500, 350, 3_900),
-        claude("claude-opus-5", 1_200, 1_500, 350, 3_900),
+        claude("claude", 1_000, 1_200, 300, 1_560),
+        claude("claude-haiku-4-5", 1_000, 1_200, 480, 1_560),
+        claude("claude-4-5-haiku", 1_000, 1_200, 480, 1_560),
+        claude("claude-sonnet-4-5", 1_000, 1_200, 480, 1_560),
+        claude("claude-opus-4-5", 1_000, 1_200, 480, 1_560),
+        claude("claude-sonnet-4-6", 1_000, 1_200, 490, 1_560),
+        claude("claude-opus-4-6", 1_000, 1_200, 490, 1_560),
+        claude("claude-opus-4-7", 1_200, 1_500, 735, 3_900),
+        claude("claude-opus-4-8", 1_200, 1_500, 330, 3_900),
+        claude("claude-haiku-5", 1_200, 1_500, 375, 3_900),
+        claude("claude-sonnet-5", 1_200, 1_500, 375, 3_900),
+        claude("claude-opus-5", 1_200, 1_500, 320, 3_900),
         foreign("gemini", 900, 1_200),
         foreign("gemma", 900, 1_200),
         foreign("llama", 950, 1_100),

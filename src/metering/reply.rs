@@ -1,11 +1,10 @@
 //! Meters an answer that is one JSON body, while the same bytes pass to the client.
 
 use super::reported::answer::Answer;
-use super::reported::split;
+use super::reported::split::split;
 use super::stream::StreamFacts;
 use super::text::OutputText;
 use crate::dialect::endpoint::Dialect;
-use crate::dialect::members::{Elements, Members, member, whole_number};
 use crate::dialect::request::RequestFacts;
 use crate::names::Endpoint;
 use crate::usage::{Conditions, ReportedUsage, UsageSource};
@@ -51,7 +50,9 @@ impl ReplyMeter {
         asked: Option<&RequestFacts>,
         context: &Conditions,
     ) -> StreamFacts {
-        let answer = Answer::read(self.endpoint, &self.body);
+        let mut text = OutputText::default();
+        let answer = Answer::read_with_text(self.endpoint, &self.body, &mut text);
+        text.truncated |= self.overlong;
         let mut usage = split(self.dialect, self.endpoint, asked, context, &answer);
         if self.status >= 400 && usage.parts.is_empty() {
             // A refused request uses nothing that is billed; what is, reports usage.
@@ -59,9 +60,6 @@ impl ReplyMeter {
         } else if !whole || self.overlong {
             usage = cut(usage);
         }
-        let mut text = OutputText::default();
-        self.collect_text(&mut text);
-        text.truncated |= self.overlong;
         StreamFacts {
             usage,
             model_served: answer.model,
@@ -71,20 +69,6 @@ impl ReplyMeter {
             finish_reason: answer.finish_reason,
             saw_end: whole,
             text,
-        }
-    }
-
-    fn collect_text(&self, text: &mut OutputText) {
-        let Ok(members) = Members::of(&self.body) else {
-            return;
-        };
-        for found in members.map_while(Result::ok) {
-            match (&*found.key, self.dialect) {
-                ("choices", Dialect::OpenAi) => take_choices(found.value, text),
-                ("output", Dialect::OpenAi) => text.take_openai_output(found.value),
-                ("content", Dialect::Anthropic) => text.take_anthropic_content(found.value),
-                _ => {}
-            }
         }
     }
 }
@@ -97,15 +81,4 @@ fn cut(mut usage: ReportedUsage) -> ReportedUsage {
         _ => UsageSource::Absent,
     };
     usage
-}
-
-fn take_choices(choices: &[u8], text: &mut OutputText) {
-    let choices = Elements::of(choices).into_iter().flatten().map_while(Result::ok);
-    for (position, choice) in (0..).zip(choices) {
-        let index = member(choice, "index").and_then(whole_number).unwrap_or(position);
-        if let Some(message) = member(choice, "message") {
-            text.take_openai_message(index, message);
-        }
-        text.push_json(super::text::OutputKind::Content, index, 0, member(choice, "text"));
-    }
 }

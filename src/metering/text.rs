@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::members::{Elements, member, string_text, whole_number};
+use crate::dialect::members::{Elements, Members, member, string_text, whole_number};
 
 /// Text beyond this is not kept; the count then says it is of a part.
 pub const LARGEST_TEXT: usize = 1024 * 1024;
+
+/// An answer with more pieces than this is none a model gave.
+const MOST_PIECES: usize = 4_096;
 
 /// What a piece of output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,14 +68,16 @@ impl OutputText {
 
     /// Adds a JSON string's text to the piece of this kind and place.
     pub fn push_json(&mut self, kind: OutputKind, choice: u64, part: u64, value: Option<&[u8]>) {
-        if let Some(text) = value.and_then(string_text) {
+        if self.limit > 0
+            && let Some(text) = value.and_then(string_text)
+        {
             self.push(kind, choice, part, &text);
         }
     }
 
     /// Adds text to the piece of this kind and place.
     pub fn push(&mut self, kind: OutputKind, choice: u64, part: u64, text: &str) {
-        if text.is_empty() {
+        if text.is_empty() || self.limit == 0 {
             return;
         }
         let mut room = self.limit.saturating_sub(self.kept).min(text.len());
@@ -86,33 +91,40 @@ impl OutputText {
         if text.is_empty() {
             return;
         }
-        self.kept += text.len();
         let same = |piece: &&mut OutputPiece| {
             piece.kind == kind && piece.choice == choice && piece.part == part
         };
+        let full = self.pieces.len() >= MOST_PIECES;
         // The piece that grows is nearly always the last.
         match self.pieces.iter_mut().rev().find(same) {
             Some(piece) => piece.text.push_str(text),
+            None if full => {
+                self.truncated = true;
+                return;
+            }
             None => self.pieces.push(OutputPiece { kind, choice, part, text: text.to_owned() }),
         }
+        self.kept += text.len();
     }
 
     /// Takes an OpenAI message or delta: content, refusal, tool calls, reasoning.
     pub fn take_openai_message(&mut self, choice: u64, message: &[u8]) {
-        self.push_json(OutputKind::Content, choice, 0, member(message, "content"));
-        self.push_json(OutputKind::Refusal, choice, 0, member(message, "refusal"));
-        let reasoning =
-            member(message, "reasoning_content").or_else(|| member(message, "reasoning"));
-        self.push_json(OutputKind::Reasoning, choice, 0, reasoning);
-        if let Some(call) = member(message, "function_call") {
-            self.take_function(choice, 0, call);
-        }
-        let calls = member(message, "tool_calls").and_then(|calls| Elements::of(calls).ok());
-        for (position, call) in (0..).zip(calls.into_iter().flatten().map_while(Result::ok)) {
-            let part = member(call, "index").and_then(whole_number).unwrap_or(position);
-            if let Some(function) = member(call, "function") {
-                self.take_function(choice, part, function);
-            }
+        for found in Members::of(message).into_iter().flatten().map_while(Result::ok) {
+            let kind = match &*found.key {
+                "content" => OutputKind::Content,
+                "refusal" => OutputKind::Refusal,
+                "reasoning_content" | "reasoning" => OutputKind::Reasoning,
+                "function_call" => {
+                    self.take_function(choice, 0, found.value);
+                    continue;
+                }
+                "tool_calls" => {
+                    self.take_tool_calls(choice, found.value);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.push_json(kind, choice, 0, Some(found.value));
         }
     }
 
@@ -155,6 +167,16 @@ impl OutputText {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn take_tool_calls(&mut self, choice: u64, calls: &[u8]) {
+        let calls = Elements::of(calls).into_iter().flatten().map_while(Result::ok);
+        for (position, call) in (0..).zip(calls) {
+            let part = member(call, "index").and_then(whole_number).unwrap_or(position);
+            if let Some(function) = member(call, "function") {
+                self.take_function(choice, part, function);
+            }
         }
     }
 

@@ -1,68 +1,122 @@
-//! A charge: one meter's quantity at one rate; and a valuation: the charges of one attempt.
+//! What a rating says: charges, what could not be priced, and why.
 
 use serde::{Deserialize, Serialize};
 
 use crate::meter::Meter;
-use crate::money::{Amount, Currency};
+use crate::money::{Amount, Currency, canonical_text, exact_mul, parse_decimal};
 use crate::names::ModelName;
 
-/// One meter's quantity × rate, under one price row.
+/// One meter of one model at one rate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
-    /// The model billed; one attempt may bill several.
+    /// The model billed, as the answer (or the call) named it.
     pub model: ModelName,
     /// What was counted.
     pub meter: Meter,
-    /// How much, in the meter's atoms.
+    /// How much, in atoms of the meter.
     pub quantity: u64,
-    /// Hash of the canonical price row that was selected.
+    /// Hash of the canonical row, band and factors that priced it.
     pub rate_id: String,
-    /// The published price, as decimal text, before factors.
+    /// The published price of `per` units, decimal text.
     pub unit_price: String,
-    /// For how many units that price is.
+    /// The units `unit_price` is for.
     pub per: u64,
-    /// Multipliers applied in order, as decimal text.
+    /// Factors on top, decimal texts in the order they apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub factors: Vec<String>,
-    /// quantity × unit price × factors ÷ per.
+    /// Quantity × unit price × factors ÷ per.
     pub amount: Amount,
-    /// Whether the amount had to be rounded (half-even, at 10⁻¹²).
+    /// Whether the amount had to be rounded (once, half to even, at 10⁻¹²).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rounded: bool,
 }
 
-/// How completely an attempt could be priced.
+/// How far a valuation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PricingStatus {
-    /// Every reported meter has a price.
+pub enum ValuationStatus {
+    /// Every reported quantity has a price.
     Priced,
-    /// Some meters have a price, the rest are named.
+    /// Some have, some have not.
     PartiallyPriced,
-    /// No meter has a price.
+    /// None has.
     Unpriced,
-    /// There is no usage to price: unknown, not free.
+    /// Nothing was reported (yet), so there is nothing to price. Not zero: unknown.
     NoUsage,
-    /// The call bills nothing by its kind.
-    NotBillable,
+    /// The call is of a kind that costs nothing.
+    NotMetered,
 }
 
-/// The charges of an attempt under one price-table version. Re-pricing appends another.
+/// Why a quantity has no price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum UnpricedReason {
+    /// No price file names this model.
+    Model,
+    /// The model is known, but not what it cost at that instant.
+    Period,
+    /// The price under this circumstance is not known.
+    Selector {
+        /// Such as `service_tier`.
+        key: String,
+        /// Such as `ultrafast`.
+        value: String,
+    },
+    /// The model has no price for this meter.
+    Meter,
+    /// The amount is beyond what one charge can hold (9.2 million units).
+    OutOfRange,
+}
+
+/// A quantity without a price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpriced {
+    /// The model.
+    pub model: ModelName,
+    /// What was counted.
+    pub meter: Meter,
+    /// How much, in atoms.
+    pub quantity: u64,
+    /// Why.
+    #[serde(flatten)]
+    pub reason: UnpricedReason,
+}
+
+/// The charges of an attempt under one version of the prices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Valuation {
-    /// How completely it is priced.
-    pub status: PricingStatus,
-    /// One charge per model and meter.
+    /// How far it goes.
+    pub status: ValuationStatus,
+    /// What was priced.
     pub charges: Vec<Charge>,
-    /// What has no price, by name: `model gpt-9`, `input.audio`, `service_tier=ultrafast`.
+    /// What was not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unpriced: Vec<String>,
-    /// Sum of the charges; `None` where nothing could be priced.
+    pub unpriced: Vec<Unpriced>,
+    /// Sum of the charges: the whole where priced, a part where partially priced, absent where
+    /// nothing is known.
     pub total: Option<Amount>,
-    /// Currency of every amount here.
+    /// What the amounts are in.
     pub currency: Currency,
-    /// Hash of the canonical price rows in force.
+    /// Hash of the canonical price rows used.
     pub price_version: String,
-    /// Version of the rating rules.
+    /// The version of the arithmetic.
     pub engine: String,
+}
+
+impl Charge {
+    /// The published price with its factors, for one `per`; `None` beyond 28 digits.
+    pub fn effective_unit_price(&self) -> Option<String> {
+        let mut price = parse_decimal(&self.unit_price).ok()?;
+        for factor in &self.factors {
+            price = exact_mul(price, parse_decimal(factor).ok()?)?;
+        }
+        Some(canonical_text(price))
+    }
+}
+
+impl Valuation {
+    /// The sum of the charges, whatever the status.
+    pub fn charged(&self) -> Amount {
+        self.charges.iter().map(|charge| charge.amount).sum()
+    }
 }

@@ -1,3 +1,11 @@
-//! What it costs: dated prices, matching by name and instant, and rating.
+//! What it costs: a dated price table, matching by name and instant, and exact rating.
 
 pub mod charge;
+pub mod load;
+pub mod name_match;
+pub mod price;
+pub mod rate;
+pub mod schema;
+pub mod select;
+pub mod table;
+pub mod version;

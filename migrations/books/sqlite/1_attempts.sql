@@ -70,6 +70,8 @@ CREATE TABLE settlements (
     usage_parts          TEXT    NOT NULL,  -- JSON array: model, quantities, context tokens
     reported_cost        TEXT,
     billing_class        TEXT    NOT NULL,
+    body_hash            TEXT    NOT NULL,  -- SHA-256 of the journal record's body: tells a repeated
+                                            -- settlement from a different one
     prev_hash            TEXT    NOT NULL,
     hash                 TEXT    NOT NULL,
     PRIMARY KEY (attempt, revision)

@@ -12,9 +12,12 @@ use crate::metering::counted::EstimatedPart;
 use crate::metering::model_tokens::{Framing, ModelTokens};
 use crate::metering::tool_text::{self, Tool};
 
-/// Tokens around a definition of tools, and how many of them a system message saves.
+/// Tokens around the definitions of tools.
 const NAMESPACE: i64 = 9;
+/// What a system message saves of them, since it is there already.
 const NAMESPACE_IN_SYSTEM: i64 = -4;
+/// What GPT-5 is told before them.
+const PREAMBLE: i64 = 82;
 
 pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt<'a>, PromptError> {
     let Json::List(messages) = body.get("messages") else { return Err(PromptError::Unreadable) };
@@ -31,7 +34,11 @@ pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt
         let tools: Vec<&Json<'_>> = body.get("tools").items().iter().collect();
         let definitions = tools.iter().map(|tool| tool.get("function"));
         let functions = body.get("functions").items();
-        add_functions(&mut prompt, definitions.chain(functions), model.framing, system.is_some());
+        if add_functions(&mut prompt, definitions.chain(functions)) {
+            prompt.add(NAMESPACE);
+            prompt.add(if system.is_some() { NAMESPACE_IN_SYSTEM } else { 0 });
+            prompt.add(if model.framing == Framing::Gpt5 { PREAMBLE } else { 0 });
+        }
         for tool in tools.iter().filter(|tool| tool.get("function").is_null()) {
             add_other_tool(&mut prompt, tool);
         }
@@ -90,7 +97,7 @@ pub(super) fn add_turn<'a>(prompt: &mut Prompt<'a>, role: Option<&'a str>, frami
 
 /// What stands before the answer.
 pub(super) fn add_answer_start(prompt: &mut Prompt<'_>, framing: Framing) {
-    prompt.add(if framing == Framing::Reasoning { 2 } else { 3 });
+    prompt.add(if framing.is_reasoning() { 2 } else { 3 });
 }
 
 fn add_call<'a>(prompt: &mut Prompt<'a>, call: &'a Json<'a>) {
@@ -103,19 +110,18 @@ fn add_call<'a>(prompt: &mut Prompt<'a>, call: &'a Json<'a>) {
 pub(super) fn calls_framing(calls: usize, framing: Framing) -> i64 {
     match (calls, framing) {
         (0, _) => 0,
-        (1, Framing::Reasoning) => 9,
-        (1, _) => 4,
-        (several, _) => i64::try_from(several).unwrap_or(i64::MAX).saturating_mul(11),
+        (1, framing) if framing.is_reasoning() => 12,
+        (1, _) => 7,
+        (several, _) => i64::try_from(several).unwrap_or(i64::MAX).saturating_mul(14),
     }
 }
 
-/// Adds the definitions of functions: `{name, description, parameters}` each.
+/// Adds the definitions of functions, `{name, description, parameters}` each; says whether there
+/// was one.
 pub(super) fn add_functions<'a>(
     prompt: &mut Prompt<'_>,
     definitions: impl Iterator<Item = &'a Json<'a>>,
-    framing: Framing,
-    in_system: bool,
-) {
+) -> bool {
     let tools: Vec<Tool<'_>> = definitions
         .filter_map(|definition| {
             Some(Tool {
@@ -127,16 +133,10 @@ pub(super) fn add_functions<'a>(
         .collect();
     prompt.estimate(EstimatedPart::Tools);
     if tools.is_empty() {
-        return;
+        return false;
     }
     prompt.text(tool_text::namespace(&tools));
-    prompt.add(NAMESPACE);
-    if in_system {
-        prompt.add(NAMESPACE_IN_SYSTEM);
-    }
-    if framing == Framing::Reasoning {
-        prompt.add(82);
-    }
+    true
 }
 
 /// A tool that is no function: its name and description, since its rendering is not known.

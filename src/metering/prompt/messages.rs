@@ -13,6 +13,16 @@ use crate::metering::model_tokens::{Framing, ModelTokens};
 const REQUEST: i64 = 4;
 /// Tokens around each message.
 const MESSAGE: i64 = 3;
+/// Tokens around each tool.
+const TOOL: i64 = 40;
+/// Tokens around an earlier call and its result.
+const CALL: i64 = 55;
+/// What a model is told when its answer must follow a schema.
+const SCHEMA: i64 = 130;
+/// What a model is told when it must call a tool.
+const FORCED: i64 = 90;
+/// What a model is told when it may think first.
+const THINKING: i64 = 28;
 
 pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt<'a>, PromptError> {
     let Json::List(messages) = body.get("messages") else { return Err(PromptError::Unreadable) };
@@ -26,6 +36,12 @@ pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt
     let tools = body.get("tools").items();
     if !tools.is_empty() {
         add_tools(&mut prompt, tools, model.framing);
+        if matches!(body.get("tool_choice").get("type").text(), Some("any" | "tool")) {
+            prompt.add(FORCED);
+        }
+    }
+    if body.get("thinking").get("type").text() == Some("enabled") {
+        prompt.add(THINKING);
     }
     add_schema(&mut prompt, body);
     for elsewhere in ["container", "mcp_servers"] {
@@ -43,6 +59,7 @@ fn add_content<'a>(prompt: &mut Prompt<'a>, content: &'a Json<'a>, image: ImageR
             Some("image") => add_image(prompt, block.get("source"), image),
             Some("document") => add_document(prompt, block, image),
             Some("tool_use") => {
+                prompt.add(CALL);
                 prompt.text_of(block.get("name").text());
                 prompt.text(block.get("input").to_string());
                 prompt.estimate(EstimatedPart::Tools);
@@ -99,6 +116,7 @@ fn add_tools<'a>(prompt: &mut Prompt<'a>, tools: &'a [Json<'a>], framing: Framin
         prompt.add(tools);
     }
     for tool in tools {
+        prompt.add(TOOL);
         prompt.text_of(tool.get("name").text());
         prompt.text_of(tool.get("description").text());
         if !tool.get("input_schema").is_null() {
@@ -114,6 +132,7 @@ fn add_schema(prompt: &mut Prompt<'_>, body: &Json<'_>) {
     let schema = if newer.is_null() { older } else { newer };
     if !schema.is_null() {
         prompt.schema = Some(schema.to_string());
+        prompt.add(SCHEMA);
         prompt.estimate(EstimatedPart::Schema);
     }
 }

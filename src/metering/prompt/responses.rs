@@ -1,11 +1,20 @@
 //! OpenAI responses: instructions and items, framed like chat. The form is not published; recorded
-//! answers to plain text agree with the chat rules.
+//! answers to plain text agree with the chat rules, those with tools with the constants here.
 
 use super::parts::{Prompt, PromptError};
 use super::{chat, content};
 use crate::metering::body::Json;
 use crate::metering::counted::EstimatedPart;
 use crate::metering::model_tokens::ModelTokens;
+
+/// Tokens around the definitions of tools; here no system message saves any, and no preamble comes
+/// before them.
+const NAMESPACE: i64 = 3;
+const NAMESPACE_OF_REASONING: i64 = 9;
+/// What a model that does not reason is told when it must call a tool.
+const FORCED: i64 = 9;
+/// A schema stands here without the ten tokens that chat puts around it.
+const SCHEMA: i64 = -10;
 
 pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt<'a>, PromptError> {
     let mut prompt = Prompt::default();
@@ -37,9 +46,17 @@ pub(super) fn read<'a>(body: &'a Json<'a>, model: &ModelTokens) -> Result<Prompt
     let tools = body.get("tools").items();
     if !tools.is_empty() {
         let functions = tools.iter().filter(|tool| tool.get("type").text() == Some("function"));
-        chat::add_functions(&mut prompt, functions, model.framing, instructions.is_some());
+        if chat::add_functions(&mut prompt, functions) {
+            let reasons = model.framing.is_reasoning();
+            prompt.add(if reasons { NAMESPACE_OF_REASONING } else { NAMESPACE });
+            let forced = body.get("tool_choice").text() == Some("required");
+            prompt.add(if forced && !reasons { FORCED } else { 0 });
+        }
     }
     chat::add_schema(&mut prompt, body.get("text").get("format").get("schema"));
+    if prompt.schema.is_some() {
+        prompt.add(SCHEMA);
+    }
     Ok(prompt)
 }
 

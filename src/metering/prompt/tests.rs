@@ -8,7 +8,7 @@ use crate::metering::counted::EstimatedPart;
 
 fn count_of(endpoint: Endpoint, model: &str, body: &str) -> u64 {
     let request = body.as_bytes();
-    let passed = Passed { endpoint, model, configured: None, request, output: None };
+    let passed = Passed { endpoint, model, configured: None, request, answer: None };
     Counter::default().count(&passed, &|| true).input.unwrap()
 }
 
@@ -84,8 +84,8 @@ fn an_anthropic_message_is_read_block_by_block_and_media_are_no_text() {
         {"role":"assistant","content":[{"type":"tool_use","id":"x","name":"get","input":{"a":1}}]},
         {"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":[{"type":"text","text":"one"}]}]}]}"#;
     let (fixed, estimated, bytes) = prompt_of(Endpoint::Messages, "claude-sonnet-4-5", body);
-    // 800 x 600 is 29 x 22 patches of 28 pixels; the rest is framing.
-    assert_eq!(fixed, 29 * 22 + 4 + 3 * 3);
+    // 800 x 600 is 29 x 22 patches of 28 pixels; the rest is framing, 55 of it for the call.
+    assert_eq!(fixed, 29 * 22 + 4 + 3 * 3 + 55);
     assert_eq!(estimated, [EstimatedPart::Tools, EstimatedPart::Image, EstimatedPart::File]);
     assert_eq!(bytes, "be kindlookget{\"a\":1}one".len());
 }

@@ -1,11 +1,12 @@
 //! The parts of an answer that metering needs, read from its bytes without parsing the rest.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use crate::dialect::error::{ErrorFacts, error_facts, short_name};
-use crate::dialect::members::{Elements, Members, member, string_text};
+use crate::dialect::members::{Elements, Members, member, string_text, whole_number};
+use crate::metering::text::{OutputKind, OutputText};
 use crate::names::{Endpoint, ModelName};
 
 /// Whether an answer had a usage object, and whether that said anything.
@@ -14,7 +15,7 @@ pub enum UsageField {
     /// No usage member.
     #[default]
     Missing,
-    /// `null` or `{}`.
+    /// `null`, `{}`, or nothing that can be read.
     Empty,
     /// An object with members.
     Reported(Map<String, Value>),
@@ -67,8 +68,13 @@ pub struct ToolCalls {
 impl Answer {
     /// Reads a JSON answer. What cannot be read is absent; nothing here fails.
     pub fn read(endpoint: Endpoint, body: &[u8]) -> Self {
+        Self::read_with_text(endpoint, body, &mut OutputText::new(0))
+    }
+
+    /// Reads a JSON answer and, in the same pass, its visible text.
+    pub fn read_with_text(endpoint: Endpoint, body: &[u8], text: &mut OutputText) -> Self {
         let mut answer = Self::default();
-        answer.take_object(endpoint, body, 0);
+        answer.take_object(endpoint, body, text, 0);
         answer
     }
 
@@ -82,16 +88,16 @@ impl Answer {
     /// Takes a usage member's value, replacing what an earlier one said.
     pub fn take_usage(&mut self, value: &[u8]) {
         self.usage_text.clear();
-        match serde_json::from_slice::<Value>(value) {
-            Ok(Value::Object(object)) if !object.is_empty() => {
+        match object(value).filter(|object| !object.is_empty()) {
+            Some(object) => {
                 self.usage = UsageField::Reported(object);
                 self.usage_text.push(String::from_utf8_lossy(value).into_owned());
             }
-            _ => self.usage = UsageField::Empty,
+            None => self.usage = UsageField::Empty,
         }
     }
 
-    fn take_object(&mut self, endpoint: Endpoint, body: &[u8], depth: u8) {
+    fn take_object(&mut self, endpoint: Endpoint, body: &[u8], text: &mut OutputText, depth: u8) {
         let Ok(members) = Members::of(body) else {
             return;
         };
@@ -109,16 +115,41 @@ impl Answer {
                 "usage" => self.take_usage(value),
                 "tool_usage" => self.tool_usage = object(value),
                 "tools" => self.image_model = image_model(value),
-                "output" => self.tool_calls = ToolCalls::read(value),
-                "choices" => self.finish_reason = first_finish_reason(value),
+                "output" => {
+                    self.tool_calls = ToolCalls::read(value);
+                    text.take_openai_output(value);
+                }
+                "choices" => self.take_choices(value, text),
+                "content" if endpoint == Endpoint::Messages => text.take_anthropic_content(value),
                 "data" if endpoint == Endpoint::Images => self.images = length(value),
                 "quality" => self.quality = short_name(value),
                 "size" => self.size = short_name(value),
                 "error" if value != b"null" => self.error = Some(error_facts(value)),
                 "response" | "message" if depth == 0 && value.starts_with(b"{") => {
-                    self.take_object(endpoint, value, depth + 1);
+                    self.take_object(endpoint, value, text, depth + 1);
                 }
                 _ => {}
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// Takes the choices of a chat or legacy completion.
+    fn take_choices(&mut self, choices: &[u8], text: &mut OutputText) {
+        let choices = Elements::of(choices).into_iter().flatten().map_while(Result::ok);
+        for (position, choice) in (0..).zip(choices) {
+            let mut index = position;
+            for found in Members::of(choice).into_iter().flatten().map_while(Result::ok) {
+                match &*found.key {
+                    "index" => index = whole_number(found.value).unwrap_or(position),
+                    "message" => text.take_openai_message(index, found.value),
+                    "text" => text.push_json(OutputKind::Content, index, 0, Some(found.value)),
+                    "finish_reason" if found.value != b"null" => {
+                        self.finish_reason = short_name(found.value);
+                    }
+                    _ => {}
+                }
             }
         }
     }
@@ -128,7 +159,7 @@ impl ToolCalls {
     /// Counts the calls among a response's output items.
     pub fn read(output: &[u8]) -> Self {
         let mut calls = Self::default();
-        let mut containers: Vec<Cow<'_, str>> = Vec::new();
+        let mut containers = BTreeSet::new();
         let Ok(items) = Elements::of(output) else {
             return calls;
         };
@@ -143,11 +174,7 @@ impl ToolCalls {
                 "file_search_call" => calls.file_search += 1,
                 "code_interpreter_call" => {
                     let id = member(item, "container_id").and_then(string_text);
-                    let id = id.unwrap_or_default();
-                    if !containers.contains(&id) {
-                        containers.push(id);
-                        calls.code_session += 1;
-                    }
+                    calls.code_session += u64::from(containers.insert(id.unwrap_or_default()));
                 }
                 _ => {}
             }
@@ -156,8 +183,14 @@ impl ToolCalls {
     }
 }
 
-/// A JSON object; `None` for anything else.
+/// A usage object is a few hundred bytes; one beyond this is none.
+const LARGEST_USAGE: usize = 64 * 1024;
+
+/// A JSON object of a size a usage object has; `None` for anything else.
 pub fn object(value: &[u8]) -> Option<Map<String, Value>> {
+    if value.len() > LARGEST_USAGE {
+        return None;
+    }
     match serde_json::from_slice(value) {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
@@ -174,11 +207,6 @@ pub fn model_name(value: &[u8]) -> Option<ModelName> {
 pub fn id_text(value: &[u8]) -> Option<String> {
     let text = string_text(value)?;
     (!text.is_empty() && text.len() <= 256).then(|| text.into_owned())
-}
-
-fn first_finish_reason(choices: &[u8]) -> Option<String> {
-    let first = Elements::of(choices).ok()?.next()?.ok()?;
-    member(first, "finish_reason").and_then(short_name)
 }
 
 fn image_model(tools: &[u8]) -> Option<ModelName> {

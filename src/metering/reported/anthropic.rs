@@ -26,7 +26,7 @@ pub fn split(answer: &Answer, object: &Object) -> ReportedUsage {
     if credit_redeemed(object) {
         usage.flags.push(UsageFlag::FallbackCredit);
     }
-    usage.raw = keep_raw(answer);
+    usage.raw = keep_raw(answer, object);
     usage.reported_cost = object.get("cost").and_then(Value::as_number).map(ToString::to_string);
     usage
 }
@@ -154,15 +154,12 @@ fn credit_redeemed(object: &Object) -> bool {
     status == Some("redeemed")
 }
 
-fn keep_raw(answer: &Answer) -> Option<String> {
-    let kept: Vec<String> = answer
-        .usage_text
-        .iter()
-        .filter_map(|text| raw::keep(text, &serde_json::from_str(text).ok()?))
-        .collect();
-    match kept.as_slice() {
-        [] => None,
-        [only] => Some(only.clone()),
-        several => Some(format!("[{}]", several.join(","))),
+fn keep_raw(answer: &Answer, object: &Object) -> Option<String> {
+    if let [only] = answer.usage_text.as_slice() {
+        return raw::keep(only, object);
     }
+    let texts = answer.usage_text.iter();
+    let kept: Vec<String> =
+        texts.filter_map(|text| raw::keep(text, &serde_json::from_str(text).ok()?)).collect();
+    (!kept.is_empty()).then(|| format!("[{}]", kept.join(",")))
 }

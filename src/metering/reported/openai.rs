@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
+use super::answer::{Answer, UsageField};
 use super::counts::{Counts, milliseconds, put};
 use super::raw;
 use crate::dialect::request::RequestFacts;
@@ -40,9 +40,22 @@ pub fn split(
     usage
 }
 
-/// What of the answer selects the price.
-pub fn conditions(answer: &Answer) -> Conditions {
+/// What of the answer selects the price: the tier, and for images billed by piece their
+/// `quality` and `size`, which some answers leave to the request.
+pub fn conditions(endpoint: Endpoint, asked: Option<&RequestFacts>, answer: &Answer) -> Conditions {
     let mut served = Conditions::default();
+    if endpoint == Endpoint::Images && answer.usage == UsageField::Missing {
+        let asked_for = |read: fn(&RequestFacts) -> Option<&String>| asked.and_then(read);
+        let looks = [
+            ("quality", answer.quality.as_ref().or_else(|| asked_for(|a| a.quality.as_ref()))),
+            ("size", answer.size.as_ref().or_else(|| asked_for(|a| a.size.as_ref()))),
+        ];
+        for (key, value) in looks {
+            if let Some(value) = value {
+                served.set(key, value.as_str());
+            }
+        }
+    }
     if let Some(tier) = &answer.service_tier {
         served.set("service_tier", tier.as_str());
     }
@@ -216,8 +229,14 @@ fn split_output(
     quantities: &mut Quantities,
 ) {
     let details = counts.nested(OUTPUT_DETAILS);
-    if endpoint == Endpoint::Images && details.is_none() {
-        put(quantities, Meter::OutputImage, Some(output));
+    // Without details, the output is what the endpoint makes.
+    let made = match endpoint {
+        Endpoint::Images => Some(Meter::OutputImage),
+        Endpoint::Speech => Some(Meter::OutputAudio),
+        _ => None,
+    };
+    if let (Some(meter), None) = (made, details) {
+        put(quantities, meter, Some(output));
         return;
     }
     let audio = counts.count_inside(details, "audio_tokens");
@@ -272,7 +291,7 @@ fn image_tool_part(answer: &Answer, flags: &mut Vec<UsageFlag>) -> Option<ModelU
 
 fn keep_raw(answer: &Answer, object: &Object) -> Option<String> {
     let text = answer.usage_text.last()?;
-    raw::keep(text, &Value::Object(object.clone()))
+    raw::keep(text, object)
 }
 
 /// What a router of this dialect says it charged.

@@ -1,0 +1,4 @@
+//! The story after the fact: post, import, close.
+
+pub mod import;
+pub mod post;

@@ -1,0 +1,272 @@
+//! OpenAI's cost export: one row a UTC day and group, exact dollars, a bucket without charges blank.
+
+use std::collections::HashMap;
+
+use crate::invoice::dates::{BucketWidth, epoch_seconds, iso_instant, width_of};
+use crate::invoice::header::Header;
+use crate::invoice::line::{AmountPrecision, BilledDimensions, BilledLine, ChargeCategory};
+use crate::invoice::line_item::LineItem;
+use crate::invoice::numbers::{self, DecimalMark, whole_units};
+use crate::invoice::record::{RawCells, Reading};
+use crate::invoice::refusal::{RowFault, excerpt};
+use crate::invoice::summary::Noticed;
+use crate::meter::{Meter, MeterUnit};
+use crate::money::Currency;
+use crate::period::ChargePeriod;
+
+/// Line items remembered, so that each is parsed once.
+const REMEMBERED: usize = 4_096;
+
+/// The four time columns both kinds of OpenAI export begin with.
+#[derive(Debug)]
+pub struct Bucket {
+    columns: [Option<usize>; 4],
+    last: Option<([String; 4], ChargePeriod)>,
+}
+
+/// Reads the rows of a cost export.
+#[derive(Debug)]
+pub struct CostRows {
+    bucket: Bucket,
+    amount: Option<usize>,
+    currency: Option<usize>,
+    quantity: Option<usize>,
+    unit: Option<usize>,
+    line_item: Option<usize>,
+    key_id: Option<usize>,
+    project_id: Option<usize>,
+    project_name: Option<usize>,
+    organization_id: Option<usize>,
+    mark: DecimalMark,
+    items: HashMap<String, LineItem>,
+}
+
+impl Bucket {
+    /// Finds the columns.
+    pub fn new(header: &Header) -> Self {
+        let names = ["start_time", "end_time", "start_time_iso", "end_time_iso"];
+        Self { columns: names.map(|name| header.column(name)), last: None }
+    }
+
+    /// The span of a row. Epoch columns lead; ISO columns must say the same, whatever their offset
+    /// (charged rows print none and mean UTC).
+    ///
+    /// # Errors
+    /// A fault that names the column.
+    pub fn read(&mut self, cells: RawCells<'_>) -> Result<ChargePeriod, RowFault> {
+        let raw = self.columns.map(|column| cells.raw(column));
+        if let Some((known, period)) = &self.last
+            && known.iter().zip(raw).all(|(known, cell)| known == cell)
+        {
+            return Ok(*period);
+        }
+        let [start, end, start_iso, end_iso] = self.columns;
+        let start = instant(cells, start, start_iso)?;
+        let end = instant(cells, end, end_iso)?;
+        if end <= start {
+            return Err(RowFault::row("the bucket ends before it begins"));
+        }
+        let period = ChargePeriod { start, end };
+        self.last = Some((raw.map(str::to_owned), period));
+        Ok(period)
+    }
+}
+
+fn instant(
+    cells: RawCells<'_>,
+    epoch: Option<usize>,
+    iso: Option<usize>,
+) -> Result<crate::period::Timestamp, RowFault> {
+    let in_column =
+        |column: Option<usize>| move |why: String| RowFault::of(cells.name(column), why);
+    let from_epoch = match cells.text(epoch) {
+        Some(cell) => Some(epoch_seconds(cell).map_err(in_column(epoch))?),
+        None => None,
+    };
+    let from_iso = match cells.text(iso) {
+        Some(cell) => Some(iso_instant(cell).map_err(in_column(iso))?),
+        None => None,
+    };
+    match (from_epoch, from_iso) {
+        (Some(epoch), Some(iso_time)) if epoch != iso_time => Err(RowFault::of(
+            cells.name(iso),
+            format!("{iso_time} is not the instant of the seconds column, {epoch}"),
+        )),
+        (Some(found), _) | (None, Some(found)) => Ok(found),
+        (None, None) => Err(RowFault::of(cells.name(epoch.or(iso)), "the bucket has no time")),
+    }
+}
+
+impl CostRows {
+    /// Finds the columns.
+    pub fn new(header: &Header) -> Self {
+        let column = |name: &str| header.column(name);
+        Self {
+            bucket: Bucket::new(header),
+            amount: column("amount_value"),
+            currency: column("amount_currency"),
+            quantity: column("quantity"),
+            unit: column("quantity_unit"),
+            line_item: column("line_item"),
+            key_id: column("api_key_id"),
+            project_id: column("project_id"),
+            project_name: column("project_name"),
+            organization_id: column("organization_id"),
+            mark: header.decimal_mark(),
+            items: HashMap::new(),
+        }
+    }
+
+    /// Reads one row.
+    ///
+    /// # Errors
+    /// A fault that names the column.
+    pub fn read(
+        &mut self,
+        row: u64,
+        cells: RawCells<'_>,
+        noticed: &mut Noticed,
+    ) -> Result<Reading, RowFault> {
+        let period = self.bucket.read(cells)?;
+        if width_of(period) != BucketWidth::Day {
+            return Err(RowFault::row(format!(
+                "{} to {} is not one UTC day, as the rows of a cost export are",
+                period.start, period.end
+            )));
+        }
+        if cells.text(self.amount).is_none() {
+            let charged = [self.line_item, self.quantity, self.currency];
+            return match charged.into_iter().find(|column| cells.text(*column).is_some()) {
+                None => Ok(Reading::Empty(Some(period))),
+                Some(column) => Err(RowFault::of(
+                    cells.name(self.amount),
+                    format!("the amount is blank although {} is not", cells.name(column)),
+                )),
+            };
+        }
+        let fault = |column, why| RowFault::of(cells.name(column), why);
+        let currency = cells
+            .text(self.currency)
+            .ok_or_else(|| fault(self.currency, "the amount has no currency".to_owned()))?;
+        let currency: Currency = currency
+            .parse()
+            .map_err(|_| fault(self.currency, format!("{:?} is no currency", excerpt(currency))))?;
+        let printed = numbers::amount(cells.raw(self.amount), self.mark, Some(currency))
+            .map_err(|why| fault(self.amount, why))?;
+        let description = cells.text(self.line_item).unwrap_or_default();
+        let item = self.item(description);
+        let (meter, quantity) = self.quantity(row, cells, &item, noticed)?;
+        let category = item.category.unwrap_or(if printed.value.is_sign_negative() {
+            ChargeCategory::Adjustment
+        } else {
+            ChargeCategory::Usage
+        });
+        if item.meter.or(meter).is_none() && !description.is_empty() {
+            noticed.once("a line item that names no meter: its money stays unmapped", row);
+        }
+        Ok(Reading::Line(BilledLine {
+            row,
+            period,
+            category,
+            description: description.to_owned(),
+            billed_cost: printed.value,
+            list_cost: None,
+            currency,
+            precision: AmountPrecision::Exact,
+            shown_decimals: printed.decimals,
+            quantity,
+            model: item.model,
+            meter,
+            dimensions: BilledDimensions {
+                organization_id: cells.owned(self.organization_id),
+                project_id: cells.owned(self.project_id),
+                project_name: cells.owned(self.project_name),
+                key_id: cells.owned(self.key_id),
+                batch: item.service_tier.as_deref().map(|tier| tier == "batch"),
+                service_tier: item.service_tier,
+                long_context: item.long_context,
+                surface: item.surface,
+                ..BilledDimensions::default()
+            },
+        }))
+    }
+
+    fn item(&mut self, text: &str) -> LineItem {
+        if let Some(item) = self.items.get(text) {
+            return item.clone();
+        }
+        if self.items.len() >= REMEMBERED {
+            self.items.clear();
+        }
+        let item = LineItem::parse(text);
+        self.items.insert(text.to_owned(), item.clone());
+        item
+    }
+
+    /// The meter and its atoms, from the words of the line item and the unit of the row. Where the
+    /// two contradict each other the quantity is left unknown; the raw cells keep it.
+    fn quantity(
+        &self,
+        row: u64,
+        cells: RawCells<'_>,
+        item: &LineItem,
+        noticed: &mut Noticed,
+    ) -> Result<(Option<Meter>, Option<u64>), RowFault> {
+        let unit = cells.text(self.unit).unwrap_or_default();
+        let meter = meter_by_unit(item, unit);
+        let Some(cell) = cells.text(self.quantity) else { return Ok((meter, None)) };
+        let printed = numbers::amount(cell, self.mark, None).map_err(|why| {
+            RowFault::of(cells.name(self.quantity), why.replace("an amount", "a quantity"))
+        })?;
+        let Some(meter) = meter else { return Ok((None, None)) };
+        let Some(per_unit) = atoms_per(unit, meter) else {
+            noticed.once("a quantity in a unit that does not fit its line item: left unknown", row);
+            return Ok((Some(meter), None));
+        };
+        let atoms = whole_units(printed.value, per_unit);
+        if atoms.is_none() {
+            match meter.unit() {
+                MeterUnit::Second => {
+                    noticed.once("a duration finer than a millisecond: left unknown", row);
+                }
+                MeterUnit::Token | MeterUnit::Character | MeterUnit::Count => {
+                    return Err(RowFault::of(
+                        cells.name(self.quantity),
+                        format!("{:?} is not a whole, non-negative count", excerpt(cell)),
+                    ));
+                }
+            }
+        }
+        Ok((Some(meter), atoms))
+    }
+}
+
+/// The unit decides for models that are billed by time or by piece, and overrules image tokens.
+fn meter_by_unit(item: &LineItem, unit: &str) -> Option<Meter> {
+    let timed = unit.starts_with("duration_");
+    match (item.meter, unit) {
+        (None, _) if timed && item.model.is_some() => Some(Meter::AudioSeconds),
+        (None, "characters") if item.model.is_some() => Some(Meter::Characters),
+        (None, "images") if item.model.is_some() => Some(Meter::Images),
+        (Some(Meter::OutputImage | Meter::Output), "images") => Some(Meter::Images),
+        (Some(meter), _) if timed && meter.is_input() => Some(Meter::AudioSeconds),
+        (Some(Meter::Input), "characters") => Some(Meter::Characters),
+        (meter, _) => meter,
+    }
+}
+
+/// Atoms of the meter in one printed unit, or `None` where the unit is of another kind.
+fn atoms_per(unit: &str, meter: Meter) -> Option<u64> {
+    match (meter.unit(), unit) {
+        (MeterUnit::Token, "tokens" | "")
+        | (MeterUnit::Character, "characters" | "")
+        | (MeterUnit::Count, "" | "images" | "calls" | "requests" | "sessions" | "count") => {
+            Some(1)
+        }
+        (MeterUnit::Token, "1000_tokens") => Some(1_000),
+        (MeterUnit::Second, "duration_seconds") => Some(1_000),
+        (MeterUnit::Second, "duration_minutes") => Some(60_000),
+        (MeterUnit::Second, "duration_hours") => Some(3_600_000),
+        _ => None,
+    }
+}

@@ -1,0 +1,341 @@
+//! OpenAI's usage exports: quantities a bucket and group; cached and written tokens inside input.
+
+use crate::invoice::header::Header;
+use crate::invoice::line::{BilledDimensions, UsageRow};
+use crate::invoice::numbers::{self, DecimalMark, whole_units};
+use crate::invoice::openai::Bucket;
+use crate::invoice::record::{RawCells, Reading};
+use crate::invoice::refusal::{RowFault, excerpt};
+use crate::invoice::summary::Noticed;
+use crate::meter::{Meter, Quantities};
+
+/// Reads the rows of a usage export of any capability.
+#[derive(Debug)]
+pub struct UsageRows {
+    bucket: Bucket,
+    model: Option<usize>,
+    requests: Option<usize>,
+    project_id: Option<usize>,
+    project_name: Option<usize>,
+    organization_id: Option<usize>,
+    key_id: Option<usize>,
+    batch: Option<usize>,
+    service_tier: Option<usize>,
+    tokens: TokenColumns,
+    pieces: Vec<(Option<usize>, Meter)>,
+    mark: DecimalMark,
+}
+
+#[derive(Debug)]
+struct TokenColumns {
+    input: Option<usize>,
+    output: Option<usize>,
+    cached: Option<usize>,
+    cache_write: Option<usize>,
+    uncached: Option<usize>,
+    text: Option<usize>,
+    output_text: Option<usize>,
+    cached_text: Option<usize>,
+    audio: Option<usize>,
+    cached_audio: Option<usize>,
+    output_audio: Option<usize>,
+    image: Option<usize>,
+    cached_image: Option<usize>,
+    output_image: Option<usize>,
+}
+
+impl UsageRows {
+    /// Finds the columns.
+    pub fn new(header: &Header) -> Self {
+        let column = |name: &str| header.column(name);
+        Self {
+            bucket: Bucket::new(header),
+            model: column("model"),
+            requests: column("num_model_requests"),
+            project_id: column("project_id"),
+            project_name: column("project_name"),
+            organization_id: column("organization_id"),
+            key_id: column("api_key_id"),
+            batch: column("batch"),
+            service_tier: column("service_tier"),
+            tokens: TokenColumns::new(header),
+            pieces: vec![
+                (column("images"), Meter::Images),
+                (column("characters"), Meter::Characters),
+                (column("seconds"), Meter::AudioSeconds),
+                (column("num_sessions").or(column("sessions")), Meter::CodeSession),
+            ],
+            mark: header.decimal_mark(),
+        }
+    }
+
+    /// Reads one row.
+    ///
+    /// # Errors
+    /// A fault that names the column.
+    pub fn read(
+        &mut self,
+        row: u64,
+        cells: RawCells<'_>,
+        noticed: &mut Noticed,
+    ) -> Result<Reading, RowFault> {
+        let period = self.bucket.read(cells)?;
+        let mut quantities = self.tokens.read(row, cells, self.mark, noticed)?;
+        for (column, meter) in &self.pieces {
+            if let Some(cell) = cells.text(*column) {
+                let fault = |why| RowFault::of(cells.name(*column), why);
+                let printed = numbers::amount(cell, self.mark, None)
+                    .map_err(|why| fault(why.replace("an amount", "a quantity")))?;
+                let atoms =
+                    whole_units(printed.value, meter.atoms_per_unit()).ok_or_else(|| {
+                        fault(format!("{:?} is not a whole, non-negative count", excerpt(cell)))
+                    })?;
+                quantities.add(*meter, atoms);
+            }
+        }
+        let requests = self.count(cells, self.requests)?;
+        if quantities.is_empty() && requests.is_none() && cells.text(self.model).is_none() {
+            return Ok(Reading::Empty(Some(period)));
+        }
+        let tier = cells.text(self.service_tier).map(str::to_lowercase);
+        Ok(Reading::Usage(UsageRow {
+            row,
+            period,
+            model: cells.owned(self.model),
+            quantities,
+            requests,
+            dimensions: BilledDimensions {
+                organization_id: cells.owned(self.organization_id),
+                project_id: cells.owned(self.project_id),
+                project_name: cells.owned(self.project_name),
+                key_id: cells.owned(self.key_id),
+                batch: self.batch(cells)?,
+                service_tier: tier,
+                ..BilledDimensions::default()
+            },
+        }))
+    }
+
+    fn count(&self, cells: RawCells<'_>, column: Option<usize>) -> Result<Option<u64>, RowFault> {
+        count(cells, column, self.mark)
+    }
+
+    /// `True` and `False`, also as a spreadsheet writes them.
+    fn batch(&self, cells: RawCells<'_>) -> Result<Option<bool>, RowFault> {
+        let Some(cell) = cells.text(self.batch) else { return Ok(None) };
+        match cell.to_ascii_lowercase().as_str() {
+            "true" | "1" | "1.0" => Ok(Some(true)),
+            "false" | "0" | "0.0" => Ok(Some(false)),
+            _ => {
+                let why = format!("{:?} is neither True nor False", excerpt(cell));
+                Err(RowFault::of(cells.name(self.batch), why))
+            }
+        }
+    }
+}
+
+fn count(
+    cells: RawCells<'_>,
+    column: Option<usize>,
+    mark: DecimalMark,
+) -> Result<Option<u64>, RowFault> {
+    match cells.text(column) {
+        None => Ok(None),
+        Some(cell) => numbers::count(cell, mark)
+            .map(Some)
+            .map_err(|why| RowFault::of(cells.name(column), why)),
+    }
+}
+
+impl TokenColumns {
+    fn new(header: &Header) -> Self {
+        let column = |name: &str| header.column(name);
+        Self {
+            input: column("input_tokens"),
+            output: column("output_tokens"),
+            cached: column("input_cached_tokens"),
+            cache_write: column("input_cache_write_tokens"),
+            uncached: column("input_uncached_tokens"),
+            text: column("input_text_tokens"),
+            output_text: column("output_text_tokens"),
+            cached_text: column("input_cached_text_tokens"),
+            audio: column("input_audio_tokens"),
+            cached_audio: column("input_cached_audio_tokens"),
+            output_audio: column("output_audio_tokens"),
+            image: column("input_image_tokens"),
+            cached_image: column("input_cached_image_tokens"),
+            output_image: column("output_image_tokens"),
+        }
+    }
+
+    fn read(
+        &self,
+        row: u64,
+        cells: RawCells<'_>,
+        mark: DecimalMark,
+        noticed: &mut Noticed,
+    ) -> Result<Quantities, RowFault> {
+        let mut quantities = Quantities::new();
+        let get = |column| count(cells, column, mark);
+        if let Some(input) = get(self.input)? {
+            let input = Input {
+                total: input,
+                cached: get(self.cached)?.unwrap_or(0),
+                written: get(self.cache_write)?.unwrap_or(0),
+                uncached: get(self.uncached)?,
+                text: get(self.text)?,
+                cached_text: get(self.cached_text)?,
+                audio: get(self.audio)?.unwrap_or(0),
+                cached_audio: get(self.cached_audio)?.unwrap_or(0),
+                image: get(self.image)?.unwrap_or(0),
+                cached_image: get(self.cached_image)?.unwrap_or(0),
+            };
+            let splits = input.split(&mut quantities).ok_or_else(|| {
+                RowFault::of(
+                    cells.name(self.input),
+                    "the cached and written tokens are more than all input tokens",
+                )
+            })?;
+            splits.note(row, noticed);
+            if self.cache_write.is_none() {
+                // Columns of 2025 have no cache writes: none were reported, which is not zero.
+                debug_assert!(quantities.get(Meter::InputCacheWrite).is_none());
+            }
+        }
+        if let Some(output) = get(self.output)? {
+            let audio = get(self.output_audio)?.unwrap_or(0);
+            let image = get(self.output_image)?.unwrap_or(0);
+            let text = get(self.output_text)?;
+            split_output(output, text, audio, image, &mut quantities).note(row, noticed);
+        }
+        Ok(quantities)
+    }
+}
+
+/// Input tokens of a row as printed.
+struct Input {
+    total: u64,
+    cached: u64,
+    written: u64,
+    uncached: Option<u64>,
+    text: Option<u64>,
+    cached_text: Option<u64>,
+    audio: u64,
+    cached_audio: u64,
+    image: u64,
+    cached_image: u64,
+}
+
+/// Whether the parts of a row added up.
+enum Split {
+    Exact,
+    PartsDiffer,
+    ModalitiesDiffer,
+}
+
+impl Split {
+    fn note(self, row: u64, noticed: &mut Noticed) {
+        match self {
+            Self::Exact => {}
+            Self::PartsDiffer => noticed.once(
+                "cached, written and uncached input do not add up to the input tokens: the parts \
+                 were taken",
+                row,
+            ),
+            Self::ModalitiesDiffer => noticed.once(
+                "text, audio and image tokens do not add up to their total: all were taken as text",
+                row,
+            ),
+        }
+    }
+}
+
+impl Input {
+    /// Splits the total into disjoint meters; `None` if a part exceeds the whole.
+    ///
+    /// `total = cached + written + uncached` in the provider's own words. Modalities are taken
+    /// apart only where they add up to that total with their cached tokens inside or outside.
+    fn split(&self, quantities: &mut Quantities) -> Option<Split> {
+        let rest = self.total.checked_sub(self.cached)?.checked_sub(self.written)?;
+        let uncached = self.uncached.unwrap_or(rest);
+        let mut split = if uncached == rest { Split::Exact } else { Split::PartsDiffer };
+        let (mut text, mut audio, mut image) = (uncached, 0, 0);
+        let (mut read_audio, mut read_image) = (0, 0);
+        if self.audio + self.image + self.cached_audio + self.cached_image > 0 {
+            match self.modalities(uncached) {
+                Some(parts) => {
+                    (text, audio, image) = parts;
+                    (read_audio, read_image) = (self.cached_audio, self.cached_image);
+                }
+                None => split = Split::ModalitiesDiffer,
+            }
+        }
+        quantities.add(Meter::Input, text);
+        quantities.add(Meter::InputCacheRead, self.cached.checked_sub(read_audio + read_image)?);
+        for (meter, atoms) in [
+            (Meter::InputCacheWrite, self.written),
+            (Meter::InputAudio, audio),
+            (Meter::InputImage, image),
+            (Meter::InputCacheReadAudio, read_audio),
+            (Meter::InputCacheReadImage, read_image),
+        ] {
+            if atoms > 0 {
+                quantities.add(meter, atoms);
+            }
+        }
+        Some(split)
+    }
+
+    /// Uncached text, audio and image tokens, where they can be told.
+    fn modalities(&self, uncached: u64) -> Option<(u64, u64, u64)> {
+        if self.cached_audio + self.cached_image > self.cached {
+            return None;
+        }
+        let told = |text: u64| text + self.audio + self.image;
+        let cached_text =
+            self.cached_text.unwrap_or(self.cached - self.cached_audio - self.cached_image);
+        // Cached tokens inside each modality, or (in a file without text columns) the same.
+        let inside = self.text.is_none_or(|text| told(text) == self.total);
+        let outside = self.text.is_some_and(|text| told(text) == uncached + self.written);
+        let audio_inside = self.audio.checked_sub(self.cached_audio);
+        let image_inside = self.image.checked_sub(self.cached_image);
+        match (inside, outside, audio_inside, image_inside) {
+            (true, _, Some(audio), Some(image)) => {
+                let text = uncached.checked_sub(audio)?.checked_sub(image)?;
+                let all_cached = cached_text + self.cached_audio + self.cached_image;
+                (all_cached == self.cached).then_some((text, audio, image))
+            }
+            (_, true, ..) => {
+                let text = uncached.checked_sub(self.audio)?.checked_sub(self.image)?;
+                Some((text, self.audio, self.image))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn split_output(
+    total: u64,
+    text: Option<u64>,
+    audio: u64,
+    image: u64,
+    quantities: &mut Quantities,
+) -> Split {
+    let parts = audio.checked_add(image).and_then(|other| total.checked_sub(other));
+    let (text_part, split) = match (parts, text) {
+        (Some(rest), Some(text)) if rest != text && audio + image > 0 => {
+            (None, Split::ModalitiesDiffer)
+        }
+        (Some(rest), _) => (Some(rest), Split::Exact),
+        (None, _) => (None, Split::ModalitiesDiffer),
+    };
+    quantities.add(Meter::Output, text_part.unwrap_or(total));
+    if text_part.is_some() {
+        for (meter, atoms) in [(Meter::OutputAudio, audio), (Meter::OutputImage, image)] {
+            if atoms > 0 {
+                quantities.add(meter, atoms);
+            }
+        }
+    }
+    split
+}

@@ -1,1 +1,0 @@
-//! Streams as providers send them.

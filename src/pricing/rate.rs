@@ -1,0 +1,133 @@
+//! Rating: reported quantities at the prices of an instant, exact and without guessing.
+
+use crate::meter::Meter;
+use crate::money::{Amount, Currency};
+use crate::names::{ModelName, ProviderName};
+use crate::period::Timestamp;
+use crate::pricing::charge::{Charge, Unpriced, UnpricedReason, Valuation, ValuationStatus};
+use crate::pricing::price::Factor;
+use crate::pricing::table::{Lookup, PriceTable, ProviderPrices};
+use crate::pricing::version::multiplied_rate_id;
+use crate::usage::{ModelUsage, ReportedUsage, UsageSource};
+
+/// The version of the arithmetic; a change of any result raises it.
+pub const ENGINE: &str = "1";
+
+/// Prices what an attempt reported.
+///
+/// `model` is the attempt's own: the one that served, else the one asked for; a part of the usage
+/// that names another is priced at that one. `at` is the attempt's start. The same arguments give
+/// the same valuation, for ever.
+pub fn rate(
+    table: &PriceTable,
+    provider: &ProviderName,
+    model: &ModelName,
+    at: Timestamp,
+    usage: &ReportedUsage,
+) -> Valuation {
+    let prices = table.provider(provider);
+    let mut rated = Rated::default();
+    for part in &usage.parts {
+        rate_part(prices, part.model.as_ref().unwrap_or(model), at, part, usage, &mut rated);
+    }
+    let status = status_of(usage, &rated);
+    let Rated { charges, unpriced } = rated;
+    let total = match status {
+        ValuationStatus::Priced | ValuationStatus::PartiallyPriced => {
+            Some(charges.iter().map(|charge| charge.amount).sum())
+        }
+        ValuationStatus::NotMetered => Some(Amount::ZERO),
+        ValuationStatus::Unpriced | ValuationStatus::NoUsage => None,
+    };
+    Valuation {
+        status,
+        charges,
+        unpriced,
+        total,
+        currency: prices.map_or(Currency::USD, |prices| prices.currency),
+        price_version: table.version().to_owned(),
+        engine: ENGINE.to_owned(),
+    }
+}
+
+#[derive(Default)]
+struct Rated {
+    charges: Vec<Charge>,
+    unpriced: Vec<Unpriced>,
+}
+
+fn status_of(usage: &ReportedUsage, rated: &Rated) -> ValuationStatus {
+    match (rated.charges.is_empty(), rated.unpriced.is_empty()) {
+        (false, true) => ValuationStatus::Priced,
+        (false, false) => ValuationStatus::PartiallyPriced,
+        (true, false) => ValuationStatus::Unpriced,
+        (true, true) if usage.source == UsageSource::NotMetered => ValuationStatus::NotMetered,
+        // Zeros that were reported cost nothing; silence is not a zero.
+        (true, true) if usage.parts.iter().any(|part| !part.quantities.is_empty()) => {
+            ValuationStatus::Priced
+        }
+        (true, true) => ValuationStatus::NoUsage,
+    }
+}
+
+fn rate_part(
+    prices: Option<&ProviderPrices>,
+    model: &ModelName,
+    at: Timestamp,
+    part: &ModelUsage,
+    usage: &ReportedUsage,
+    rated: &mut Rated,
+) {
+    let quantities = || part.quantities.iter().filter(|(_, atoms)| *atoms > 0);
+    let mut refuse = |reason: &UnpricedReason| {
+        rated.unpriced.extend(quantities().map(|(meter, quantity)| Unpriced {
+            model: model.clone(),
+            meter,
+            quantity,
+            reason: reason.clone(),
+        }));
+    };
+    let Some(prices) = prices else { return refuse(&UnpricedReason::Model) };
+    let period = match prices.find(model.as_str(), at) {
+        Lookup::Found { period, .. } => period,
+        Lookup::NoPeriod(_) => return refuse(&UnpricedReason::Period),
+        Lookup::NoModel => return refuse(&UnpricedReason::Model),
+    };
+    let selected = match period.select(&prices.selectors.special(&usage.conditions)) {
+        Ok(selected) => selected,
+        Err((key, value)) => return refuse(&UnpricedReason::Selector { key, value }),
+    };
+    let Some(band) = selected.row.band(part.context_tokens) else {
+        return refuse(&UnpricedReason::Meter);
+    };
+    for (meter, quantity) in quantities() {
+        let unpriced = |reason| Unpriced { model: model.clone(), meter, quantity, reason };
+        let Some((priced_as, price)) = band.price(meter) else {
+            rated.unpriced.push(unpriced(UnpricedReason::Meter));
+            continue;
+        };
+        let multipliers = selected.over(priced_as);
+        let factors: Vec<&Factor> =
+            multipliers.iter().map(|multiplier| &multiplier.factor).collect();
+        let Some((amount, rounded)) = price.amount(quantity, &factors) else {
+            rated.unpriced.push(unpriced(UnpricedReason::OutOfRange));
+            continue;
+        };
+        rated.charges.push(Charge {
+            model: model.clone(),
+            meter,
+            quantity,
+            rate_id: multiplied_rate_id(&band.rate_id, &multipliers),
+            unit_price: price.unit_price.clone(),
+            per: price.per,
+            factors: factors.iter().map(|factor| factor.text.clone()).collect(),
+            amount,
+            rounded,
+        });
+    }
+}
+
+/// The quantity of a charge as it is printed: whole, or with thousandths for seconds.
+pub fn printed_quantity(meter: Meter, atoms: u64) -> String {
+    meter.print(atoms)
+}

@@ -2,14 +2,12 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod access;
+pub mod bookkeeping;
 pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod gateway;
 pub mod ingress;
-pub mod bookkeeping;
-pub mod dialect;
-pub mod gateway;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;
@@ -20,9 +18,9 @@ pub mod names;
 pub mod period;
 pub mod pricing;
 pub mod routing;
+pub mod sandbox;
 pub mod serve;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
-pub mod sandbox;
-pub mod store;
 pub mod usage;

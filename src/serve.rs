@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
@@ -13,13 +14,14 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 
 use crate::access::caller::{Caller, Callers};
+use crate::bookkeeping::post::{PostError, Poster};
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
-use crate::gateway::call::{CallLimits, Gateway, Prices, Provider, Shared};
+use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
 use crate::gateway::failpoint::Failpoints;
 use crate::gateway::later::LaterUsage;
@@ -33,6 +35,10 @@ use crate::ledger::entry::Entry;
 use crate::metering::counted::CountedTokens;
 use crate::names::{AttemptId, Clock, ProviderName};
 use crate::period::Timestamp;
+use crate::pricing::load::PriceError;
+use crate::pricing::table::PriceTable;
+use crate::store::books::Books;
+use crate::store::error::StoreError;
 use crate::upstream::client::{ClientError, UpstreamClient};
 use crate::upstream::fingerprint::{FingerprintError, Fingerprinter};
 
@@ -55,8 +61,11 @@ pub struct Running {
     pub opened: Opened,
     gateway: Gateway,
     journal: Journal,
+    books: Books,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
+    posting: JoinHandle<()>,
+    stop_posting: oneshot::Sender<()>,
     patience: Duration,
 }
 
@@ -69,6 +78,23 @@ pub enum ServeError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The books cannot be opened.
+    #[error(transparent)]
+    Books(#[from] StoreError),
+    /// The journal cannot be read for posting.
+    #[error(transparent)]
+    Posting(#[from] PostError),
+    /// The price files do not hold.
+    #[error(transparent)]
+    Prices(#[from] PriceError),
+    /// The user's price file cannot be read.
+    #[error("cannot read price_overlay {path}: {source}")]
+    Overlay {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The fingerprint key cannot be used.
     #[error(transparent)]
     Fingerprint(#[from] FingerprintError),
@@ -126,7 +152,10 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
         .map_err(|source| ServeError::Folder { path: config.data.clone(), source })?;
     let (journal, opened) =
         Journal::open(&config.data, clock.clone(), JournalOptions::default()).await?;
-    let gateway = gateway(&config, &clock, &journal)?;
+    let books = Books::open(&config.data).await?;
+    let prices = price_table(&config)?;
+    books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
+    let gateway = gateway(&config, &clock, &journal, prices)?;
     let listener = bind(config.listen).await?;
     let proxy_addr = listener.local_addr().unwrap_or(config.listen);
     let health = journal.clone();
@@ -151,13 +180,32 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
             health.failed.is_none() && health.waiting_for_room == 0
         }),
     });
+    let poster = Poster::new(journal.clone(), books.clone()).await?;
+    let (stop_posting, posting_stopped) = oneshot::channel::<()>();
+    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
     let (stop, stopped) = watch::channel(false);
     let listeners = vec![tokio::spawn(listen(listener, routes, stopped))];
     let patience = config.timeouts.shutdown();
-    Ok(Running { proxy_addr, opened, gateway, journal, stop, listeners, patience })
+    Ok(Running {
+        proxy_addr,
+        opened,
+        gateway,
+        journal,
+        books,
+        stop,
+        listeners,
+        posting,
+        stop_posting,
+        patience,
+    })
 }
 
-fn gateway(config: &Config, clock: &Clock, journal: &Journal) -> Result<Gateway, ServeError> {
+fn gateway(
+    config: &Config,
+    clock: &Clock,
+    journal: &Journal,
+    prices: PriceTable,
+) -> Result<Gateway, ServeError> {
     let counts = (journal.clone(), clock.clone());
     let counting = CountingPool::start(
         CountingPool::usual_threads(),
@@ -174,7 +222,7 @@ fn gateway(config: &Config, clock: &Clock, journal: &Journal) -> Result<Gateway,
     Ok(Gateway::new(Arc::new(Shared {
         recorder: Recorder::new(journal.clone(), clock.clone(), untracked),
         client: UpstreamClient::new(timeouts.connect())?,
-        prices: Prices::unrated(),
+        prices: ArcSwap::from_pointee(prices),
         counting: RwLock::new(Some(counting)),
         clock: clock.clone(),
         fingerprinter: Fingerprinter::open(&config.data)?,
@@ -190,7 +238,25 @@ fn gateway(config: &Config, clock: &Clock, journal: &Journal) -> Result<Gateway,
     })))
 }
 
+fn price_table(config: &Config) -> Result<PriceTable, ServeError> {
+    let builtin = PriceTable::builtin()?;
+    let Some(path) = &config.price_overlay else { return Ok(builtin) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ServeError::Overlay { path: path.clone(), source })?;
+    Ok(builtin.with_overlay(&path.display().to_string(), &text)?)
+}
+
 impl Running {
+    /// The books the calls are posted to.
+    pub const fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// The journal the calls are written to.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The gateway's address as a URL.
     pub fn proxy_url(&self) -> String {
         format!("http://{}", self.proxy_addr)
@@ -235,7 +301,14 @@ impl Running {
             let stopped = tokio::task::spawn_blocking(move || counting.shut_down(LAST_COUNTS));
             drop(stopped.await);
         }
-        self.journal.close().await
+        // Posting takes only what is synced; with this it takes everything.
+        let committed = self.journal.health().committed_n;
+        let synced = self.journal.synced(i64::try_from(committed).unwrap_or(i64::MAX)).await;
+        drop(self.stop_posting);
+        drop(self.posting.await);
+        let closed = self.journal.close().await;
+        self.books.close().await;
+        synced.and(closed)
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
@@ -29,6 +30,8 @@ use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
 use crate::names::{AttemptId, Clock, Endpoint, ModelName, ProviderName, RequestId};
 use crate::period::Timestamp;
 use crate::pricing::charge::Valuation;
+use crate::pricing::rate::rate;
+use crate::pricing::table::PriceTable;
 use crate::routing::plan::Plan;
 use crate::upstream::body::{StreamedBody, UpstreamBody};
 use crate::upstream::client::{SendError, UpstreamClient};
@@ -103,10 +106,6 @@ pub struct CallLimits {
     pub drain: Duration,
 }
 
-/// Prices usage: provider, model, instant, usage.
-pub type Rate =
-    Box<dyn Fn(&ProviderName, &ModelName, Timestamp, &ReportedUsage) -> Valuation + Send + Sync>;
-
 /// What every call shares.
 pub struct Shared {
     /// The hand on the journal.
@@ -114,7 +113,7 @@ pub struct Shared {
     /// The way out.
     pub client: UpstreamClient,
     /// The prices.
-    pub prices: Prices,
+    pub prices: ArcSwap<PriceTable>,
     /// The counting threads.
     pub counting: RwLock<Option<CountingPool>>,
     /// The time of day.
@@ -133,14 +132,6 @@ pub struct Shared {
     pub runtime: tokio::runtime::Handle,
 }
 
-/// The price table in force.
-pub struct Prices {
-    /// Prices usage.
-    pub rate: Rate,
-    /// The table's version.
-    pub version: Box<dyn Fn() -> String + Send + Sync>,
-}
-
 /// Places calls.
 #[derive(Clone)]
 pub struct Gateway {
@@ -153,24 +144,6 @@ const COSTED_REPLY: usize = 1024 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
-
-impl Prices {
-    /// No prices at all: everything is unpriced.
-    pub fn unrated() -> Self {
-        Self {
-            rate: Box::new(|_, _, _, _| Valuation {
-                status: crate::pricing::charge::PricingStatus::Unpriced,
-                charges: Vec::new(),
-                unpriced: Vec::new(),
-                total: None,
-                currency: crate::money::Currency::USD,
-                price_version: String::new(),
-                engine: String::new(),
-            }),
-            version: Box::new(String::new),
-        }
-    }
-}
 
 impl CallBody {
     /// Its bytes, as far as they are known before it was sent.
@@ -204,7 +177,7 @@ impl Shared {
         at: Timestamp,
         usage: &ReportedUsage,
     ) -> Valuation {
-        (self.prices.rate)(provider, model, at, usage)
+        rate(&self.prices.load(), provider, model, at, usage)
     }
 }
 
@@ -446,7 +419,7 @@ impl Gateway {
             labels: call.labels.clone(),
             max_output: call.facts.max_output_tokens,
             request_bytes,
-            price_version: (self.shared.prices.version)(),
+            price_version: self.shared.prices.load().version().to_owned(),
             reservation: None,
         }
     }

@@ -21,10 +21,11 @@ use crate::gateway::running::InFlight;
 use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::settlement::{Outcome, Settlement};
+use crate::metering::answer::Answer;
 use crate::metering::stream::{StreamEnd, StreamFacts};
 use crate::metering::text::OutputKind;
 use crate::names::ModelName;
-use crate::pricing::charge::PricingStatus;
+use crate::pricing::charge::ValuationStatus;
 use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
 use crate::upstream::headers::answer_facts;
 use crate::usage::{Conditions, ReportedUsage, UsageSource};
@@ -413,10 +414,11 @@ fn count(
     request: Bytes,
     facts: Option<StreamFacts>,
 ) {
-    let pieces = facts.map(|facts| facts.text.pieces);
-    let output = pieces.map(|pieces| {
+    let answer = facts.map(|facts| {
+        let pieces = facts.text.pieces;
+        let calls = pieces.iter().filter(|piece| piece.kind == OutputKind::ToolName).count();
         let visible = pieces.into_iter().filter(|piece| piece.kind != OutputKind::Reasoning);
-        visible.map(|piece| piece.text).collect()
+        Answer { texts: visible.map(|piece| piece.text).collect(), calls }
     });
     shared.count(CountingJob {
         attempt: placed.attempt,
@@ -424,13 +426,13 @@ fn count(
         model,
         configured: None,
         request,
-        output,
+        answer,
     });
 }
 
 fn cost(settlement: &Settlement) -> Option<String> {
     let valuation = &settlement.valuation;
-    if valuation.status != PricingStatus::Priced {
+    if valuation.status != ValuationStatus::Priced {
         return None;
     }
     valuation.total.map(|total| total.to_string())

@@ -46,10 +46,9 @@ fn main() {
     };
     match option("--role").as_deref() {
         Some("mock") => run(mock(option("--listen").unwrap().parse().unwrap())),
-        Some("floor") => run(floor(
-            option("--listen").unwrap().parse().unwrap(),
-            option("--upstream").unwrap(),
-        )),
+        Some("floor") => {
+            run(floor(option("--listen").unwrap().parse().unwrap(), option("--upstream").unwrap()))
+        }
         _ => run(compare()),
     }
 }
@@ -96,13 +95,11 @@ fn stream_answer() -> Response {
     };
     let mut chunks = vec![];
     for _ in 0..STREAM_CHUNKS {
-        let choice = r#"{"index":0,"delta":{"content":" market"},"logprobs":null,"finish_reason":null}"#;
+        let choice =
+            r#"{"index":0,"delta":{"content":" market"},"logprobs":null,"finish_reason":null}"#;
         chunks.push(chunk(choice, "null"));
     }
-    chunks.push(chunk(
-        "",
-        r#"{"prompt_tokens":80,"completion_tokens":50,"total_tokens":130}"#,
-    ));
+    chunks.push(chunk("", r#"{"prompt_tokens":80,"completion_tokens":50,"total_tokens":130}"#));
     chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
     let chunks = futures_util::stream::unfold(chunks.into_iter(), |mut rest| async move {
         let chunk = rest.next()?;
@@ -126,9 +123,8 @@ struct Floor {
 async fn floor(listen: SocketAddr, upstream: String) {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(1_024)
-        .build(connector);
+    let client =
+        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1_024).build(connector);
     let pass = |State(floor): State<Floor>, request: axum::extract::Request| async move {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -211,7 +207,11 @@ async fn compare() {
             if round % 2 == 0 { targets.iter().collect() } else { targets.iter().rev().collect() };
         for target in order {
             let times = sequential(target, &json_body("think-a-while"), 120).await;
-            keep("p50 of one connection, mock thinks 20 ms (ms)", target.name, percentile(&times, 50));
+            keep(
+                "p50 of one connection, mock thinks 20 ms (ms)",
+                target.name,
+                percentile(&times, 50),
+            );
             let first = sequential(target, &stream_body("think-a-while"), 60).await;
             keep("p50 to first chunk, mock thinks 20 ms (ms)", target.name, percentile(&first, 50));
             let load = saturate(target, &json_body("think-now"), Duration::from_secs(3)).await;
@@ -222,8 +222,15 @@ async fn compare() {
             keep("CPU a streamed chunk, 64 connections (us)", target.name, per_chunk);
         }
     }
-    println!("memory after load: counterfoil {} MiB, floor {} MiB", rss(&targets[2]), rss(&targets[1]));
-    println!("{:<48} {:>9} {:>9} {:>12} {:>9}", "best of rounds", "direct", "floor", "counterfoil", "x floor");
+    println!(
+        "memory after load: counterfoil {} MiB, floor {} MiB",
+        rss(&targets[2]),
+        rss(&targets[1])
+    );
+    println!(
+        "{:<48} {:>9} {:>9} {:>12} {:>9}",
+        "best of rounds", "direct", "floor", "counterfoil", "x floor"
+    );
     let rows: Vec<&str> = {
         let mut rows: Vec<&str> = best.keys().map(|(row, _)| *row).collect();
         rows.dedup();
@@ -234,7 +241,13 @@ async fn compare() {
         let (direct, floor, ours) = (value("direct"), value("floor"), value("counterfoil"));
         println!("{row:<48} {direct:>9.4} {floor:>9.4} {ours:>12.4} {:>9.2}", ours / floor);
         if row.starts_with("p50") {
-            println!("{:<48} {:>9} {:>9.4} {:>12.4}", "   added over direct", "", floor - direct, ours - direct);
+            println!(
+                "{:<48} {:>9} {:>9.4} {:>12.4}",
+                "   added over direct",
+                "",
+                floor - direct,
+                ours - direct
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use counterfoil::invoice::export::Export;
+use counterfoil::invoice::line::{BilledLine, UsageRow};
 use counterfoil::invoice::refusal::Refusal;
 use counterfoil::invoice::rows::Row;
 use counterfoil::invoice::summary::Summary;
@@ -23,9 +24,19 @@ mod properties;
 #[path = "invoices/survival.rs"]
 mod survival;
 
+/// A row, kept.
+#[derive(Debug, PartialEq)]
+enum Kept {
+    Line(Box<BilledLine>),
+    Usage(Box<UsageRow>),
+    Empty,
+    Total,
+    Problem(u64),
+}
+
 /// Everything a part of a file said.
 struct Read {
-    rows: Vec<Row>,
+    rows: Vec<Kept>,
     cells: Vec<Vec<String>>,
     summary: Summary,
 }
@@ -35,16 +46,16 @@ impl Read {
         self.summary.sums.get(&Currency::USD).map_or("none".into(), |sum| canonical_text(*sum))
     }
 
-    fn lines(&self) -> impl Iterator<Item = &counterfoil::invoice::line::BilledLine> {
+    fn lines(&self) -> impl Iterator<Item = &BilledLine> {
         self.rows.iter().filter_map(|row| match row {
-            Row::Line(line) => Some(line),
+            Kept::Line(line) => Some(line.as_ref()),
             _ => None,
         })
     }
 
-    fn usage(&self) -> impl Iterator<Item = &counterfoil::invoice::line::UsageRow> {
+    fn usage(&self) -> impl Iterator<Item = &UsageRow> {
         self.rows.iter().filter_map(|row| match row {
-            Row::Usage(usage) => Some(usage),
+            Kept::Usage(usage) => Some(usage.as_ref()),
             _ => None,
         })
     }
@@ -67,9 +78,15 @@ fn read(name: &str, bytes: &[u8]) -> Result<Vec<(String, Result<Read, Refusal>)>
 fn read_part(export: &mut Export<Cursor<&[u8]>>, part: usize) -> Result<Read, Refusal> {
     let mut open = export.read(part)?;
     let (mut rows, mut cells) = (Vec::new(), Vec::new());
-    while let Some(row) = open.next_row()? {
-        rows.push(row);
-        cells.push(open.cells().values().map(str::to_owned).collect());
+    while let Some(placed) = open.next_row()? {
+        rows.push(match placed.row {
+            Row::Line(line) => Kept::Line(Box::new(line.clone())),
+            Row::Usage(usage) => Kept::Usage(Box::new(usage.clone())),
+            Row::Empty { .. } => Kept::Empty,
+            Row::Total { .. } => Kept::Total,
+            Row::Problem(problem) => Kept::Problem(problem.row),
+        });
+        cells.push(placed.cells.values().map(str::to_owned).collect());
     }
     Ok(Read { rows, cells, summary: open.finish()? })
 }

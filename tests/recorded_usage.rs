@@ -17,6 +17,7 @@ use counterfoil::dialect::request::RequestFacts;
 use counterfoil::dialect::strip::UsageStripper;
 use counterfoil::meter::{Meter, Quantities};
 use counterfoil::metering::reply::ReplyMeter;
+use counterfoil::metering::reported::batch::{BatchLine, BatchMeter};
 use counterfoil::metering::reported::split_reply;
 use counterfoil::metering::stream::{StreamEnd, StreamFacts, UsageMeter};
 use counterfoil::names::ProviderName;
@@ -42,14 +43,12 @@ const FLAGGED: &[(&str, UsageFlag)] = &[
 ];
 
 fn records() -> Option<impl Iterator<Item = Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traffic/public.jsonl.gz");
-    let near = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
-    let found = [near, path].into_iter().find(|path| path.exists());
-    let Some(found) = found else {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
+    let Ok(file) = File::open(path) else {
         println!("../shared/traffic is absent: nothing was compared");
         return None;
     };
-    let lines = BufReader::new(GzDecoder::new(File::open(found).unwrap())).lines();
+    let lines = BufReader::new(GzDecoder::new(file)).lines();
     let records = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     Some(records.filter(|record| {
         let provider = record["provider"].as_str().unwrap();
@@ -360,4 +359,35 @@ fn every_recorded_request_is_made_to_ask_and_otherwise_left_alone() {
         }
     }
     assert!(spliced > 20, "only {spliced} requests needed it");
+}
+
+#[test]
+fn recorded_batch_results_are_metered_line_by_line() {
+    let Some(records) = records() else {
+        return;
+    };
+    let mut lines = 0;
+    for record in records.filter(|r| r["status"] == 200 && text(r, "path").ends_with("/results")) {
+        let body = text(&record, "response_body");
+        let mut expected = Vec::new();
+        for line in body.lines().filter(|line| !line.trim().is_empty()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let message = &line["result"]["message"];
+            expected.push((line["custom_id"].clone(), message["usage"]["output_tokens"].as_u64()));
+        }
+        let mut read = Vec::new();
+        let mut meter = BatchMeter::new(Dialect::Anthropic);
+        let mut take = |line: BatchLine| {
+            let output = line.usage.quantities().get(Meter::Output);
+            assert_eq!(line.usage.conditions.get("processing"), Some("batch"));
+            read.push((json!(line.custom_id), output));
+        };
+        for slice in body.as_bytes().chunks(7) {
+            meter.feed(slice, &mut take);
+        }
+        meter.finish(&mut take);
+        lines += read.len();
+        assert_eq!((read, meter.skipped()), (expected, 0), "{}", record["id"]);
+    }
+    assert!(lines > 0, "no batch line was recorded");
 }

@@ -212,8 +212,8 @@ async fn judge<R: Read + Seek + Send + 'static>(
             let mut rows = export.read(part).map_err(refused(within))?;
             let mut hash = Sha256::new();
             hash.update(cells_json(&rows.header().spelled));
-            while rows.next_row().map_err(refused(within))?.is_some() {
-                hash.update(cells_json(&rows.cells()));
+            while let Some(placed) = rows.next_row().map_err(refused(within))? {
+                hash.update(cells_json(&placed.cells));
             }
             let format = rows.format();
             let summary = rows.finish().map_err(refused(within))?;
@@ -370,11 +370,11 @@ fn send_rows(mut rows: Rows<'_>, sender: &mpsc::Sender<Chunk>) -> Result<(), Ref
     // A closed channel means the books refused; the writer says so, there is nothing to add here.
     let mut open = sender.blocking_send(Chunk::Head { header, header_fingerprint }).is_ok();
     let mut chunk = Vec::with_capacity(CHUNK);
-    while open && let Some(row) = rows.next_row()? {
-        let cells = || cells_json(&rows.cells());
-        match row {
-            Row::Line(line) => chunk.push(StoredRow::Line(Box::new(line), cells())),
-            Row::Usage(usage) => chunk.push(StoredRow::Usage(Box::new(usage), cells())),
+    while open && let Some(placed) = rows.next_row()? {
+        let cells = || cells_json(&placed.cells);
+        match placed.row {
+            Row::Line(line) => chunk.push(StoredRow::Line(Box::new(line.clone()), cells())),
+            Row::Usage(usage) => chunk.push(StoredRow::Usage(Box::new(usage.clone()), cells())),
             Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => {}
         }
         if chunk.len() == CHUNK {

@@ -8,7 +8,8 @@ use crate::journal::error::JournalError;
 use crate::journal::reader::{JournalReader, Record};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::posting::{self, PostingRecord};
+use crate::store::posting;
+use crate::store::projection::PostingRecord;
 
 /// Records of one transaction.
 const BATCH: u32 = 1_000;

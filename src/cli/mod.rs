@@ -46,3 +46,7 @@ pub fn run() -> ExitCode {
         }
     }
 }
+//! What a person can type: one file per command.
+
+pub mod prices;
+pub mod rate;

@@ -8,8 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-/// How deep brackets may nest. Real requests stay below thirty; the limit bounds what a later
-/// parser, which recurses, can be handed.
+/// How deep brackets may nest: as deep as the JSON parser that reads a value goes.
 pub const DEPTH_LIMIT: usize = 128;
 
 /// Why a text could not be scanned.
@@ -278,6 +277,9 @@ fn skip_scalar(text: &[u8], start: usize) -> Result<usize, MalformedJson> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     fn keys(text: &str) -> Vec<(String, String)> {
@@ -319,6 +321,59 @@ mod tests {
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let fault = Members::of(deep.as_bytes()).unwrap().find_map(Result::err);
         assert!(matches!(fault, Some(MalformedJson::TooDeep(_))));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[\\PC\"\\\\\n{}\\[\\],:]{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map("\\PC{0,6}", inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_read_as_a_full_parser_reads_it(
+            members in prop::collection::hash_map("[\\PC\"\\\\]{0,6}", any_json(), 0..6),
+            pretty in any::<bool>(),
+        ) {
+            let object = Value::Object(members.into_iter().collect());
+            let text = if pretty {
+                serde_json::to_string_pretty(&object).unwrap()
+            } else {
+                object.to_string()
+            };
+            let read: serde_json::Map<String, Value> = Members::of(text.as_bytes())
+                .unwrap()
+                .map(|member| {
+                    let member = member.unwrap();
+                    let span = &text.as_bytes()[member.value_span.clone()];
+                    assert_eq!(span, member.value);
+                    (member.key.into_owned(), serde_json::from_slice(member.value).unwrap())
+                })
+                .collect();
+            prop_assert_eq!(Value::Object(read), object);
+        }
+
+        #[test]
+        fn no_bytes_at_all_make_the_scan_panic(bytes in prop::collection::vec(
+            prop_oneof![Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), Just(b':'),
+                Just(b','), any::<u8>()], 0..60))
+        {
+            for text in [bytes.clone(), [b"{".as_slice(), &bytes].concat()] {
+                let _ = Members::of(&text).map(Iterator::count);
+                let _ = Elements::of(&text).map(Iterator::count);
+                let _ = string_text(&text);
+            }
+        }
     }
 
     #[test]

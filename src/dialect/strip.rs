@@ -4,12 +4,13 @@
 //! (empty `choices` and a usage object) and cuts the `"usage":null` member out of every other
 //! chunk. All else passes byte for byte.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::members::{Elements, Members, member};
+use super::members::{Elements, Members};
 use super::sse::field;
 
 /// An event larger than this passes as it is; a chat chunk never comes near.
@@ -36,21 +37,33 @@ impl UsageStripper {
         if let Some(unchanged) = self.pass_whole(bytes) {
             return unchanged;
         }
-        self.pending.extend_from_slice(bytes);
+        let given: Cow<'_, [u8]> = if self.pending.is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            self.pending.extend_from_slice(bytes);
+            Cow::Owned(std::mem::take(&mut self.pending))
+        };
         let mut out = Vec::new();
         let mut start = 0;
-        while let Some(end) = event_end(&self.pending, start, self.searched) {
-            let event = self.pending.get(start..end).unwrap_or_default();
-            if self.passing_overlong {
+        while let Some(end) = event_end(&given, start, self.searched) {
+            let event = given.get(start..end).unwrap_or_default();
+            if std::mem::take(&mut self.passing_overlong) {
                 out.extend_from_slice(event);
-                self.passing_overlong = false;
             } else {
                 put_event(event, &mut out);
             }
             start = end;
             self.searched = end;
         }
-        self.pending.drain(..start);
+        match given {
+            Cow::Borrowed(given) => {
+                self.pending.extend_from_slice(given.get(start..).unwrap_or_default());
+            }
+            Cow::Owned(mut given) => {
+                given.drain(..start);
+                self.pending = given;
+            }
+        }
         if self.pending.len() > LARGEST_EVENT || self.passing_overlong {
             self.pass_overlong(&mut out);
         }
@@ -84,6 +97,14 @@ impl UsageStripper {
         let keep = self.pending.len().saturating_sub(3);
         out.extend(self.pending.drain(..keep));
     }
+}
+
+/// What becomes of a chunk.
+enum Verdict {
+    /// The client would not have got it.
+    Drop,
+    /// It would have come without these bytes.
+    Cut(Range<usize>),
 }
 
 /// Where the event that begins at `start` ends, its blank line included.
@@ -121,11 +142,9 @@ fn put_event(event: &[u8], out: &mut Vec<u8>) {
         return;
     };
     let json = event.get(data.clone()).unwrap_or_default();
-    if is_usage_only(json) {
-        return;
-    }
-    match null_usage(json) {
-        Some(cut) => {
+    match judge(json) {
+        Some(Verdict::Drop) => {}
+        Some(Verdict::Cut(cut)) => {
             out.extend_from_slice(event.get(..data.start + cut.start).unwrap_or_default());
             out.extend_from_slice(event.get(data.start + cut.end..).unwrap_or_default());
         }
@@ -153,31 +172,35 @@ fn only_data(event: &[u8]) -> Option<Range<usize>> {
     found
 }
 
-/// A chunk that exists only because usage was asked for.
-fn is_usage_only(json: &[u8]) -> bool {
-    let Some(choices) = member(json, "choices") else {
-        return false;
-    };
-    let no_choices = Elements::of(choices).is_ok_and(|mut elements| elements.next().is_none());
-    no_choices && member(json, "usage").is_some_and(|usage| usage.starts_with(b"{"))
-}
-
-/// The bytes of the top-level `"usage":null` member with one comma of its own.
-fn null_usage(json: &[u8]) -> Option<Range<usize>> {
+/// What of a chunk is there only because usage was asked for; `None` if nothing is.
+fn judge(json: &[u8]) -> Option<Verdict> {
+    let mut choices = None;
+    let mut usage: Option<(&[u8], Range<usize>)> = None;
     let mut previous_end = None;
-    let mut members = Members::of(json).ok()?;
-    while let Some(found) = members.next() {
+    let mut after_usage = None;
+    for found in Members::of(json).ok()? {
         let found = found.ok()?;
-        if found.key == "usage" && found.value == b"null" {
-            return Some(match (previous_end, members.next()) {
-                (Some(end), _) => end..found.span.end,
-                (None, Some(next)) => found.span.start..next.ok()?.span.start,
-                (None, None) => found.span,
-            });
+        if usage.is_some() {
+            after_usage.get_or_insert(found.span.start);
+        }
+        match &*found.key {
+            "choices" => choices = Some(found.value),
+            "usage" => {
+                // With the comma before it, or the one after where it stands first.
+                let start = previous_end.unwrap_or(found.span.start);
+                after_usage = previous_end.map(|_| found.span.end);
+                usage = Some((found.value, start..found.span.end));
+            }
+            _ => {}
         }
         previous_end = Some(found.span.end);
     }
-    None
+    let (value, span) = usage?;
+    if value == b"null" {
+        return Some(Verdict::Cut(span.start..after_usage.unwrap_or(span.end)));
+    }
+    let no_choices = Elements::of(choices?).ok()?.next().is_none();
+    (no_choices && value.starts_with(b"{")).then_some(Verdict::Drop)
 }
 
 #[cfg(test)]

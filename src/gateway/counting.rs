@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::metering::answer::Answer;
 use crate::metering::count::{CountLimits, Counter, Passed};
 use crate::metering::counted::{CountedTokens, NotCounted};
+use crate::metering::text::OutputText;
 use crate::metering::tokenizer::Encoding;
 use crate::names::{AttemptId, Endpoint, ModelName};
 
@@ -36,12 +36,12 @@ pub struct CountingJob {
     /// The request body as the provider got it.
     pub request: Bytes,
     /// What was answered; none where no answer came.
-    pub answer: Option<Answer>,
+    pub answer: Option<OutputText>,
 }
 
 impl CountingJob {
     fn bytes(&self) -> usize {
-        self.request.len() + self.answer.as_ref().map_or(0, Answer::bytes)
+        self.request.len() + self.answer.as_ref().map_or(0, OutputText::bytes)
     }
 
     fn passed(&self) -> Passed<'_> {
@@ -291,18 +291,21 @@ mod tests {
 
     use super::*;
     use crate::metering::counted::CountMethod;
+    use crate::metering::text::OutputKind;
 
     const SOON: Duration = Duration::from_secs(60);
 
     fn job(number: u128, text: &str) -> CountingJob {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        let mut answer = OutputText::default();
+        answer.push(OutputKind::Content, 0, 0, "hello world");
         CountingJob {
             attempt: AttemptId::from_uuid(Uuid::from_u128(number)),
             endpoint: Endpoint::Chat,
             model: "gpt-4o".into(),
             configured: None,
             request: body.into(),
-            answer: Some(Answer { texts: vec!["hello world".to_owned()], calls: 0 }),
+            answer: Some(answer),
         }
     }
 

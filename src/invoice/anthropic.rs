@@ -6,7 +6,7 @@ use crate::invoice::line::{
     AmountPrecision, BilledDimensions, BilledLine, ChargeCategory, UsageRow,
 };
 use crate::invoice::numbers::{self, DecimalMark};
-use crate::invoice::record::{RawCells, Reading};
+use crate::invoice::record::{RawCells, Reading, assign};
 use crate::invoice::refusal::RowFault;
 use crate::invoice::summary::Noticed;
 use crate::meter::{Meter, Quantities};
@@ -80,29 +80,30 @@ impl Shared {
         Ok((period, width))
     }
 
-    fn dimensions(&self, row: u64, cells: RawCells<'_>, noticed: &mut Noticed) -> BilledDimensions {
-        let long_context = cells.text(self.context_window).and_then(|band| {
+    fn dimensions(
+        &self,
+        row: u64,
+        cells: RawCells<'_>,
+        noticed: &mut Noticed,
+        told: &mut BilledDimensions,
+    ) {
+        told.long_context = cells.text(self.context_window).and_then(|band| {
             let long = is_long_context(band);
             if long.is_none() {
                 noticed.once("a context window that is not known: left open", row);
             }
             long
         });
-        BilledDimensions {
-            workspace: cells.owned(self.workspace),
-            key_id: cells.owned(self.api_key_id),
-            key_name: cells.owned(self.api_key),
-            long_context,
-            region: cells.owned(self.inference_geo),
-            speed: cells.owned(self.speed),
-            ..BilledDimensions::default()
-        }
+        cells.assign(&mut told.workspace, self.workspace);
+        cells.assign(&mut told.key_id, self.api_key_id);
+        cells.assign(&mut told.key_name, self.api_key);
+        cells.assign(&mut told.region, self.inference_geo);
+        cells.assign(&mut told.speed, self.speed);
     }
 }
 
 /// `≤ 200k` and `0-200k` are the short band, `> 200k` and `200k-1M` the long one.
 fn is_long_context(band: &str) -> Option<bool> {
-    let band: String = band.chars().filter(|letter| !letter.is_whitespace()).collect();
     if band.starts_with('≤') || band.starts_with("<=") || band.starts_with("0-") {
         Some(false)
     } else if band.starts_with('>') || band.starts_with("200k-") {
@@ -135,6 +136,7 @@ impl CostRows {
         row: u64,
         cells: RawCells<'_>,
         noticed: &mut Noticed,
+        line: &mut BilledLine,
     ) -> Result<Reading, RowFault> {
         let (period, _) = self.shared.period(cells)?;
         let dollars = |column| {
@@ -152,46 +154,46 @@ impl CostRows {
         if meter.is_none() {
             noticed.once("a token type that names no meter: its money stays unmapped", row);
         }
-        let mut dimensions = self.shared.dimensions(row, cells, noticed);
-        if let Some(usage_type) = cells.text(self.shared.usage_type) {
-            let batch = usage_type.eq_ignore_ascii_case("batch");
-            dimensions.batch = Some(batch);
-            dimensions.service_tier = batch.then(|| "batch".to_owned());
-        }
-        let model = cells.owned(self.model);
-        Ok(Reading::Line(BilledLine {
-            row,
-            period,
-            category: category_of(cost_type, cost.value.is_sign_negative()),
-            description: description(model.as_deref(), token_type.or(cost_type)),
-            billed_cost: cost.value,
-            list_cost,
-            currency: Currency::USD,
-            precision: if cost.decimals <= CONSOLE_DECIMALS {
-                AmountPrecision::HalfUp
-            } else {
-                AmountPrecision::Unknown
-            },
-            // A spreadsheet drops trailing zeros; the Console rounds at two decimals all the same.
-            shown_decimals: cost.decimals.max(CONSOLE_DECIMALS),
-            quantity: None,
-            model,
-            meter,
-            dimensions,
-        }))
+        self.shared.dimensions(row, cells, noticed, &mut line.dimensions);
+        let batch =
+            cells.text(self.shared.usage_type).map(|kind| kind.eq_ignore_ascii_case("batch"));
+        line.dimensions.batch = batch;
+        assign(&mut line.dimensions.service_tier, (batch == Some(true)).then_some("batch"));
+        line.row = row;
+        line.period = period;
+        line.category = category_of(cost_type, cost.value.is_sign_negative());
+        describe(&mut line.description, cells.text(self.model), token_type.or(cost_type));
+        line.billed_cost = cost.value;
+        line.list_cost = list_cost;
+        line.currency = Currency::USD;
+        line.precision = if cost.decimals <= CONSOLE_DECIMALS {
+            AmountPrecision::HalfUp
+        } else {
+            AmountPrecision::Unknown
+        };
+        // A spreadsheet drops trailing zeros; the Console rounds at two decimals all the same.
+        line.shown_decimals = cost.decimals.max(CONSOLE_DECIMALS);
+        line.quantity = None;
+        cells.assign(&mut line.model, self.model);
+        line.meter = meter;
+        Ok(Reading::Line)
     }
 }
 
 /// Model and token type, as the row spells them.
-fn description(model: Option<&str>, what: Option<&str>) -> String {
-    match (model, what) {
-        (Some(model), Some(what)) => format!("{model}, {what}"),
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => String::new(),
+fn describe(description: &mut String, model: Option<&str>, what: Option<&str>) {
+    description.clear();
+    description.push_str(model.unwrap_or_default());
+    if model.is_some() && what.is_some() {
+        description.push_str(", ");
     }
+    description.push_str(what.unwrap_or_default());
 }
 
 fn category_of(cost_type: Option<&str>, negative: bool) -> ChargeCategory {
+    if cost_type == Some("token") && !negative {
+        return ChargeCategory::Usage;
+    }
     let said = cost_type.unwrap_or_default().to_ascii_lowercase();
     if said.contains("credit") || said.contains("grant") {
         ChargeCategory::Credit
@@ -253,6 +255,7 @@ impl TokenRows {
         row: u64,
         cells: RawCells<'_>,
         noticed: &mut Noticed,
+        usage: &mut UsageRow,
     ) -> Result<Reading, RowFault> {
         let (period, _) = self.shared.period(cells)?;
         let mut quantities = Quantities::new();
@@ -266,12 +269,16 @@ impl TokenRows {
         if quantities.is_empty() {
             return Err(RowFault::row("every count is blank"));
         }
-        let mut dimensions = self.shared.dimensions(row, cells, noticed);
+        self.shared.dimensions(row, cells, noticed, &mut usage.dimensions);
         // The token export's usage type is the service tier: `standard`, `batch`, `priority`.
         let tier = cells.text(self.shared.usage_type).map(str::to_lowercase);
-        dimensions.batch = tier.as_deref().map(|tier| tier == "batch");
-        dimensions.service_tier = tier;
-        let model = cells.owned(self.model);
-        Ok(Reading::Usage(UsageRow { row, period, model, quantities, requests: None, dimensions }))
+        usage.dimensions.batch = tier.as_deref().map(|tier| tier == "batch");
+        usage.dimensions.service_tier = tier;
+        usage.row = row;
+        usage.period = period;
+        cells.assign(&mut usage.model, self.model);
+        usage.quantities = quantities;
+        usage.requests = None;
+        Ok(Reading::Usage)
     }
 }

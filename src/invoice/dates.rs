@@ -118,9 +118,9 @@ pub fn named_days(file_name: &str) -> Option<(NaiveDate, NaiveDate)> {
     let begin = numbers.iter().position(|number| (2015..2100).contains(number))?;
     let day =
         |year: u32, month, day| NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day);
-    match numbers.get(begin..)? {
-        &[y1, m1, d1, y2, m2, d2] => Some((day(y1, m1, d1)?, day(y2, m2, d2)?)),
-        &[year, month] => {
+    match *numbers.get(begin..)? {
+        [y1, m1, d1, y2, m2, d2] => Some((day(y1, m1, d1)?, day(y2, m2, d2)?)),
+        [year, month] => {
             let month = crate::period::BillingPeriod::of_date(day(year, month, 1)?);
             Some((month.first_day(), month.next().first_day().pred_opt()?))
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use csv::{ByteRecord, StringRecord};
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::invoice::refusal::Refusal;
@@ -9,12 +10,22 @@ use crate::invoice::refusal::Refusal;
 /// How a file's text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextEncoding {
-    /// UTF-8 (ASCII included), with or without a byte order mark.
-    Utf8,
+    /// UTF-8 (ASCII included) or a single-byte encoding; the records tell them apart.
+    Bytes,
     /// UTF-16, low byte first.
     Utf16Le,
     /// UTF-16, high byte first.
     Utf16Be,
+}
+
+/// Which text the bytes of a file's records are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Letters {
+    /// Nothing but ASCII so far, which every encoding shares.
+    #[default]
+    Ascii,
+    /// UTF-8.
+    Utf8,
     /// Not UTF-8, and nothing before said it was: read as Windows-1252, which is said.
     Windows1252,
 }
@@ -27,27 +38,24 @@ pub const RECORD_LIMIT: u64 = 1 << 20;
 
 const CHUNK: usize = 1 << 16;
 
-/// The text of a file as UTF-8, followed by [`END_MARK`] on a line of its own.
+/// The text of a file without byte order mark and out of UTF-16, followed by [`END_MARK`] on a line
+/// of its own. Other bytes pass through as they are, straight into the parser's buffer.
 pub struct TextStream<R> {
     source: R,
-    encoding: TextEncoding,
     decoder: Option<Decoder>,
-    /// Bytes read and not yet decoded (an unfinished character).
+    /// UTF-16 read and not yet decoded (an unfinished character), and the bytes before it.
     raw: Vec<u8>,
-    /// Bytes of the file before `raw`.
     raw_position: u64,
-    /// Text decoded and not yet handed out, from `handed` on.
+    /// Text at hand and not yet handed out, from `handed` on.
     text: Vec<u8>,
     handed: usize,
-    seen_multibyte: bool,
     seen_line_feed: bool,
     last_byte: u8,
-    ended: bool,
     missing_line_end: bool,
     /// Bytes handed out in all, and since the last record ended.
     given: u64,
     given_since_record: u64,
-    /// Where the end mark begins, once known.
+    /// Where the end mark begins, once the source has ended.
     content_length: Option<u64>,
 }
 
@@ -56,35 +64,34 @@ impl<R: Read> TextStream<R> {
     ///
     /// # Errors
     /// A [`Refusal`] for UTF-32 and for what the source raises.
-    pub fn open(source: R) -> Result<Self, Refusal> {
+    pub fn open(mut source: R) -> Result<Self, Refusal> {
+        let mut raw = Vec::with_capacity(CHUNK);
+        source.by_ref().take(CHUNK as u64).read_to_end(&mut raw).map_err(Refusal::from_io)?;
+        let (encoding, mark) = detect(&raw)?;
+        raw.drain(..mark);
+        let decoder = match encoding {
+            TextEncoding::Utf16Le => Some(UTF_16LE.new_decoder_without_bom_handling()),
+            TextEncoding::Utf16Be => Some(UTF_16BE.new_decoder_without_bom_handling()),
+            TextEncoding::Bytes => None,
+        };
+        let text = if decoder.is_none() { std::mem::take(&mut raw) } else { Vec::new() };
         let mut stream = Self {
             source,
-            encoding: TextEncoding::Utf8,
-            decoder: None,
-            raw: Vec::with_capacity(CHUNK + 8),
-            raw_position: 0,
-            text: Vec::with_capacity(CHUNK * 2),
+            decoder,
+            raw,
+            raw_position: mark as u64,
+            text,
             handed: 0,
-            seen_multibyte: false,
             seen_line_feed: false,
             last_byte: b'\n',
-            ended: false,
             missing_line_end: false,
             given: 0,
             given_since_record: 0,
             content_length: None,
         };
-        stream.read_chunk().map_err(Refusal::from_io)?;
-        let (encoding, mark) = detect(&stream.raw)?;
-        stream.encoding = encoding;
-        stream.decoder = match encoding {
-            TextEncoding::Utf16Le => Some(UTF_16LE.new_decoder_without_bom_handling()),
-            TextEncoding::Utf16Be => Some(UTF_16BE.new_decoder_without_bom_handling()),
-            TextEncoding::Utf8 | TextEncoding::Windows1252 => None,
-        };
-        stream.raw.drain(..mark);
-        stream.raw_position = mark as u64;
-        stream.decode(false).map_err(Refusal::from_io)?;
+        if stream.decoder.is_some() {
+            stream.decode_utf16(false)?;
+        }
         Ok(stream)
     }
 
@@ -93,20 +100,19 @@ impl<R: Read> TextStream<R> {
     /// # Errors
     /// What the source or the encoding raises.
     pub fn peek(&mut self, wanted: usize) -> Result<&[u8], Refusal> {
-        while self.text.len() - self.handed < wanted && !self.ended {
-            self.refill().map_err(Refusal::from_io)?;
+        while self.text.len() - self.handed < wanted {
+            let before = self.text.len();
+            self.refill()?;
+            if self.text.len() == before {
+                break;
+            }
         }
-        let end = match self.content_length {
-            Some(_) => self.text.len() - END_MARK.len() - 1,
-            None => self.text.len(),
-        };
-        Ok(self.text.get(self.handed..end).unwrap_or_default())
+        Ok(self.text.get(self.handed..).unwrap_or_default())
     }
 
     /// Passes over text that was peeked at.
     pub fn skip(&mut self, bytes: usize) {
         self.handed = (self.handed + bytes).min(self.text.len());
-        self.content_length = self.content_length.map(|length| length.saturating_sub(bytes as u64));
     }
 
     /// Says that a record was completed.
@@ -119,9 +125,10 @@ impl<R: Read> TextStream<R> {
         self.content_length.is_some_and(|length| position > length)
     }
 
-    /// Whether a parser that has read up to `position` has read the last record.
+    /// Whether a parser that has read up to `position` has read the last record; it may not have
+    /// taken the second byte of a `\r\n` yet.
     pub fn is_last_record(&self, position: u64) -> bool {
-        self.content_length.is_some_and(|length| position >= length)
+        self.content_length.is_some_and(|length| position + 1 >= length)
     }
 
     /// Whether the last line of the file has no line end. Known at the end.
@@ -129,126 +136,22 @@ impl<R: Read> TextStream<R> {
         self.missing_line_end
     }
 
-    /// How the text is written, as far as it was read.
-    pub fn encoding(&self) -> TextEncoding {
-        self.encoding
-    }
-
     /// Whether a line feed was met: without one, lines cannot be counted by it.
     pub fn seen_line_feed(&self) -> bool {
         self.seen_line_feed
     }
 
-    fn read_chunk(&mut self) -> io::Result<usize> {
-        let before = self.raw.len();
-        self.source
-            .by_ref()
-            .take(CHUNK as u64)
-            .read_to_end(&mut self.raw)
-            .map(|_| self.raw.len() - before)
-    }
-
-    /// Decodes one more chunk behind the text that was not handed out yet.
-    fn refill(&mut self) -> io::Result<()> {
-        if self.ended {
-            return Ok(());
-        }
+    /// Gets one more chunk behind the text that was not handed out yet; nothing at the end.
+    fn refill(&mut self) -> Result<(), Refusal> {
         self.text.drain(..self.handed);
         self.handed = 0;
-        let read = self.read_chunk()?;
-        self.decode(read == 0)?;
-        if read == 0 {
-            self.ended = true;
-            self.missing_line_end = !matches!(self.last_byte, b'\n' | b'\r');
-            if self.missing_line_end {
-                self.text.push(b'\n');
-            }
-            self.content_length = Some(self.given + self.text.len() as u64);
-            self.text.extend_from_slice(END_MARK.as_bytes());
-            self.text.push(b'\n');
+        let target = if self.decoder.is_some() { &mut self.raw } else { &mut self.text };
+        let before = target.len();
+        self.source.by_ref().take(CHUNK as u64).read_to_end(target).map_err(Refusal::from_io)?;
+        let read = target.len() - before;
+        if self.decoder.is_some() {
+            self.decode_utf16(read == 0)?;
         }
-        Ok(())
-    }
-
-    fn decode(&mut self, last: bool) -> io::Result<()> {
-        let before = self.text.len();
-        match self.encoding {
-            TextEncoding::Utf8 => self.decode_utf8(last),
-            TextEncoding::Windows1252 => self.decode_windows_1252(),
-            TextEncoding::Utf16Le | TextEncoding::Utf16Be => self.decode_utf16(last),
-        }
-        .map_err(Refusal::into_io)?;
-        let added = self.text.get(before..).unwrap_or_default();
-        if let Some(byte) = added.last() {
-            self.last_byte = *byte;
-        }
-        self.seen_line_feed = self.seen_line_feed || memchr::memchr(b'\n', added).is_some();
-        Ok(())
-    }
-
-    fn take_raw(&mut self, bytes: usize) {
-        self.raw.drain(..bytes);
-        self.raw_position += bytes as u64;
-    }
-
-    fn decode_utf8(&mut self, last: bool) -> Result<(), Refusal> {
-        if self.raw.is_ascii() {
-            self.text.extend_from_slice(&self.raw);
-            self.take_raw(self.raw.len());
-            return Ok(());
-        }
-        let (valid, invalid) = match std::str::from_utf8(&self.raw) {
-            Ok(text) => (text.len(), None),
-            Err(error) => (error.valid_up_to(), Some(error.error_len())),
-        };
-        let good = self.raw.get(..valid).unwrap_or_default();
-        self.seen_multibyte = self.seen_multibyte || !good.is_ascii();
-        self.text.extend_from_slice(good);
-        self.take_raw(valid);
-        match invalid {
-            None => Ok(()),
-            Some(None) if !last => Ok(()),
-            Some(None) if self.seen_multibyte => Err(Refusal::Encoding {
-                position: self.raw_position,
-                reason: "the file ends inside a character; it is cut off, export it again".into(),
-            }),
-            Some(_) if self.seen_multibyte => Err(Refusal::Encoding {
-                position: self.raw_position,
-                reason: "a byte that is no UTF-8 in a file that was UTF-8 up to there; export it \
-                         again, or save it in one encoding"
-                    .into(),
-            }),
-            Some(_) => {
-                // Everything before was ASCII, which both encodings share, so nothing read so far
-                // changes its meaning.
-                self.encoding = TextEncoding::Windows1252;
-                self.decode_windows_1252()
-            }
-        }
-    }
-
-    fn decode_windows_1252(&mut self) -> Result<(), Refusal> {
-        if let Some(at) = self.raw.iter().position(|byte| is_undefined_1252(*byte)) {
-            return Err(Refusal::Encoding {
-                position: self.raw_position + at as u64,
-                reason: "a byte that is neither UTF-8 nor Windows-1252; save the file as UTF-8"
-                    .into(),
-            });
-        }
-        let mut start = 0;
-        for run in self.raw.chunk_by(|left, right| left.is_ascii() == right.is_ascii()) {
-            if !run.is_ascii() && std::str::from_utf8(run).is_ok() {
-                return Err(Refusal::Encoding {
-                    position: self.raw_position + start as u64,
-                    reason: "UTF-8 and single-byte text in one file; save it in one encoding"
-                        .into(),
-                });
-            }
-            start += run.len();
-        }
-        let (text, _) = WINDOWS_1252.decode_without_bom_handling(&self.raw);
-        self.text.extend_from_slice(text.as_bytes());
-        self.take_raw(self.raw.len());
         Ok(())
     }
 
@@ -261,7 +164,11 @@ impl<R: Read> TextStream<R> {
         let (result, read, written) =
             decoder.decode_to_utf8_without_replacement(&self.raw, target, last);
         self.text.truncate(start + written);
-        self.take_raw(read);
+        self.raw.drain(..read);
+        self.raw_position += read as u64;
+        if last {
+            self.decoder = None;
+        }
         match result {
             DecoderResult::InputEmpty => Ok(()),
             DecoderResult::OutputFull | DecoderResult::Malformed(..) => Err(Refusal::Encoding {
@@ -271,16 +178,34 @@ impl<R: Read> TextStream<R> {
             }),
         }
     }
-}
 
-impl<R: Read> Read for TextStream<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.handed == self.text.len() && !self.ended {
-            self.refill()?;
+    /// Puts the end mark behind the last line.
+    fn end(&mut self) {
+        if self.content_length.is_some() {
+            return;
         }
-        if self.given_since_record > RECORD_LIMIT {
-            let refusal = Refusal::RecordTooLong { row: 0, limit: RECORD_LIMIT };
-            return Err(refusal.into_io());
+        self.missing_line_end = !matches!(self.last_byte, b'\n' | b'\r');
+        if self.missing_line_end {
+            self.text.push(b'\n');
+        }
+        self.content_length = Some(self.given + u64::from(self.missing_line_end));
+        self.text.extend_from_slice(END_MARK.as_bytes());
+        self.text.push(b'\n');
+    }
+
+    fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.handed == self.text.len() && self.decoder.is_some() {
+            self.refill().map_err(Refusal::into_io)?;
+        }
+        if self.handed == self.text.len() && self.decoder.is_none() && self.content_length.is_none()
+        {
+            let read = self.source.read(buffer)?;
+            if read > 0 {
+                return Ok(read);
+            }
+            self.text.clear();
+            self.handed = 0;
+            self.end();
         }
         let rest = self.text.get(self.handed..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
@@ -289,11 +214,69 @@ impl<R: Read> Read for TextStream<R> {
         };
         target.copy_from_slice(source);
         self.handed += count;
+        Ok(count)
+    }
+}
+
+impl<R: Read> Read for TextStream<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_since_record > RECORD_LIMIT {
+            let refusal = Refusal::RecordTooLong { row: 0, limit: RECORD_LIMIT };
+            return Err(refusal.into_io());
+        }
+        let count = self.read_content(buffer)?;
+        let given = buffer.get(..count).unwrap_or_default();
+        if let Some(byte) = given.last() {
+            self.last_byte = *byte;
+        }
+        self.seen_line_feed = self.seen_line_feed || memchr::memchr(b'\n', given).is_some();
         self.given += count as u64;
         self.given_since_record += count as u64;
         Ok(count)
     }
 }
+
+impl Letters {
+    /// Turns a record into text, and learns what the file's letters are.
+    ///
+    /// # Errors
+    /// A sentence for a record that is neither what the records before were nor readable as
+    /// Windows-1252: nothing is guessed once a file has shown what it is.
+    pub fn read(&mut self, bytes: ByteRecord) -> Result<StringRecord, (ByteRecord, &'static str)> {
+        let bytes = match (StringRecord::from_byte_record(bytes), *self) {
+            (Ok(text), Self::Utf8) => return Ok(text),
+            (Ok(text), letters) => {
+                if text.as_slice().is_ascii() {
+                    return Ok(text);
+                }
+                if letters == Self::Windows1252 {
+                    return Err((text.into_byte_record(), MIXED));
+                }
+                *self = Self::Utf8;
+                return Ok(text);
+            }
+            (Err(error), _) => error.into_byte_record(),
+        };
+        if *self == Self::Utf8 {
+            return Err((bytes, HALF));
+        }
+        if bytes.as_slice().iter().any(|byte| is_undefined_1252(*byte)) {
+            return Err((bytes, UNREADABLE));
+        }
+        *self = Self::Windows1252;
+        let mut text = StringRecord::with_capacity(bytes.as_slice().len() * 2, bytes.len());
+        text.set_position(bytes.position().cloned());
+        for cell in &bytes {
+            text.push_field(&WINDOWS_1252.decode_without_bom_handling(cell).0);
+        }
+        Ok(text)
+    }
+}
+
+const MIXED: &str = "UTF-8 in a file that was single-byte text up to here: save it in one encoding";
+const HALF: &str = "bytes that are no UTF-8 in a file that was UTF-8 up to here: the file is cut off \
+                    inside a character, damaged, or joined of two encodings; export it again";
+const UNREADABLE: &str = "a byte that is neither UTF-8 nor Windows-1252: save the file as UTF-8";
 
 /// The encoding and the length of its byte order mark.
 fn detect(bytes: &[u8]) -> Result<(TextEncoding, usize), Refusal> {
@@ -302,7 +285,7 @@ fn detect(bytes: &[u8]) -> Result<(TextEncoding, usize), Refusal> {
         return Err(Refusal::Encoding { position: 0, reason });
     }
     Ok(match bytes {
-        [0xef, 0xbb, 0xbf, ..] => (TextEncoding::Utf8, 3),
+        [0xef, 0xbb, 0xbf, ..] => (TextEncoding::Bytes, 3),
         [0xff, 0xfe, ..] => (TextEncoding::Utf16Le, 2),
         [0xfe, 0xff, ..] => (TextEncoding::Utf16Be, 2),
         _ => (without_mark(bytes), 0),
@@ -322,7 +305,7 @@ fn without_mark(bytes: &[u8]) -> TextEncoding {
     } else if pairs >= 8 && odd * 10 >= pairs * 9 && even == 0 {
         TextEncoding::Utf16Le
     } else {
-        TextEncoding::Utf8
+        TextEncoding::Bytes
     }
 }
 

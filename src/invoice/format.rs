@@ -177,7 +177,8 @@ impl ExportFormat {
         }
         if matches!(format, Self::OpenAiCost | Self::OpenAiUsage(_) | Self::OpenAiNothingUsed) {
             let epochs = has("start_time") && has("end_time");
-            if !epochs && !(has("start_time_iso") && has("end_time_iso")) {
+            let instants = has("start_time_iso") && has("end_time_iso");
+            if !(epochs || instants) {
                 let name = if has("end_time_iso") { "start_time_iso" } else { "end_time" };
                 return Err(Refusal::MissingColumn { what: format.to_string(), name: name.into() });
             }

@@ -3,10 +3,12 @@
 pub mod anthropic;
 pub mod container;
 pub mod dates;
+pub mod doubts;
 pub mod encoding;
 pub mod export;
 pub mod foreign;
 pub mod format;
+pub mod grammar;
 pub mod header;
 pub mod line;
 pub mod line_item;

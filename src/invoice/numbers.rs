@@ -124,6 +124,12 @@ pub fn decimals_of(text: &str) -> u32 {
 
 /// Without blanks, no-break and zero-width ones included, at both ends.
 pub fn trimmed(cell: &str) -> &str {
+    if let ([first, ..], [.., last]) = (cell.as_bytes(), cell.as_bytes())
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return cell;
+    }
     cell.trim_matches(|letter: char| letter.is_whitespace() || is_invisible(letter))
 }
 
@@ -132,73 +138,40 @@ pub const fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{202A}'..='\u{202E}')
 }
 
-/// The fast way for what providers print: an optional minus, digits, a point, digits.
+/// The fast way for what providers print: an optional minus, digits, a point, digits, of which
+/// at most eighteen are significant.
 fn plain_decimal(cell: &str, mark: DecimalMark) -> Option<Printed> {
-    let (negative, digits) = match cell.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, cell),
+    let bytes = cell.as_bytes();
+    let (negative, digits) = match bytes.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, bytes),
     };
-    let bytes = digits.as_bytes();
-    let mut mantissa: i64 = 0;
-    let mut used = 0_u32;
-    let mut point = None;
-    for (index, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                if mantissa != 0 || *byte != b'0' {
-                    used += 1;
-                }
-                // Trailing zeros beyond what fits are dropped below, not here.
-                if used > 18 {
-                    return trailing_zeros(bytes, index, point, mantissa, negative);
-                }
-                mantissa = mantissa * 10 + i64::from(byte - b'0');
-            }
-            b'.' if point.is_none() => point = Some(index),
-            _ => return None,
-        }
-    }
-    // In a file with decimal commas a point can mean thousands; the careful way decides.
-    if (point.is_some() && mark == DecimalMark::Comma) || bytes.is_empty() || point == Some(0) {
+    let (whole, fraction) = match digits.iter().position(|byte| *byte == b'.') {
+        // In a file with decimal commas a point can mean thousands; the careful way decides.
+        Some(_) if mark == DecimalMark::Comma => return None,
+        Some(at) => (digits.get(..at)?, digits.get(at + 1..)?),
+        None => (digits, [].as_slice()),
+    };
+    if whole.is_empty() || (fraction.is_empty() && whole.len() != digits.len()) {
         return None;
     }
-    let decimals = match point {
-        Some(at) if at + 1 == bytes.len() => return None,
-        Some(at) => u32::try_from(bytes.len() - at - 1).ok()?,
-        None => 0,
-    };
-    let signed = if negative { -mantissa } else { mantissa };
-    Some(Printed { value: scaled(i128::from(signed), decimals)?, decimals })
-}
-
-/// `0.834033300000000000000000000000`: eighteen significant digits, and from `at` on only zeros.
-fn trailing_zeros(
-    bytes: &[u8],
-    at: usize,
-    point: Option<usize>,
-    mantissa: i64,
-    negative: bool,
-) -> Option<Printed> {
-    let point = point?;
-    if !bytes.get(at..)?.iter().all(|byte| *byte == b'0') || point == 0 {
+    let zeros = fraction.iter().rev().take_while(|byte| **byte == b'0').count();
+    let kept = fraction.get(..fraction.len() - zeros)?;
+    let zeros = whole.iter().take_while(|byte| **byte == b'0').count();
+    if whole.len() - zeros + kept.len() > 18 {
         return None;
     }
-    let decimals = u32::try_from(bytes.len() - point - 1).ok()?;
-    let kept = u32::try_from(at - point - 1).ok()?;
-    let signed = if negative { -mantissa } else { mantissa };
-    Some(Printed { value: scaled(i128::from(signed), kept)?, decimals })
-}
-
-/// The decimal of a mantissa and its decimals, without trailing zeros that would not fit.
-fn scaled(mut mantissa: i128, mut scale: u32) -> Option<Decimal> {
-    while scale > 0 && mantissa % 10 == 0 {
-        mantissa /= 10;
-        scale -= 1;
-        if mantissa == 0 {
-            return Some(Decimal::ZERO);
+    let mut mantissa = 0_i64;
+    for byte in whole.iter().skip(zeros).chain(kept) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
         }
+        mantissa = mantissa * 10 + i64::from(digit);
     }
-    Decimal::try_from_i128_with_scale(mantissa, scale).ok()
+    let mantissa = if negative { -mantissa } else { mantissa };
+    let value = Decimal::try_new(mantissa, u32::try_from(kept.len()).ok()?).ok()?;
+    Some(Printed { value, decimals: u32::try_from(fraction.len()).ok()? })
 }
 
 /// Takes a currency mark off either end; a mark of another currency is refused.

@@ -1,21 +1,19 @@
 //! OpenAI's cost export: one row a UTC day and group, exact dollars, a bucket without charges blank.
 
-use std::collections::HashMap;
-
 use crate::invoice::dates::{BucketWidth, epoch_seconds, iso_instant, width_of};
 use crate::invoice::header::Header;
-use crate::invoice::line::{AmountPrecision, BilledDimensions, BilledLine, ChargeCategory};
+use crate::invoice::line::{AmountPrecision, BilledLine, ChargeCategory};
 use crate::invoice::line_item::LineItem;
 use crate::invoice::numbers::{self, DecimalMark, whole_units};
-use crate::invoice::record::{RawCells, Reading};
+use crate::invoice::record::{RawCells, Reading, assign};
 use crate::invoice::refusal::{RowFault, excerpt};
 use crate::invoice::summary::Noticed;
 use crate::meter::{Meter, MeterUnit};
 use crate::money::Currency;
 use crate::period::ChargePeriod;
 
-/// Line items remembered, so that each is parsed once.
-const REMEMBERED: usize = 4_096;
+/// Line items remembered, each in the place its bytes point to, so that few are parsed twice.
+const REMEMBERED: usize = 512;
 
 /// The four time columns both kinds of OpenAI export begin with.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ pub struct CostRows {
     project_name: Option<usize>,
     organization_id: Option<usize>,
     mark: DecimalMark,
-    items: HashMap<String, LineItem>,
+    items: Vec<(String, LineItem)>,
 }
 
 impl Bucket {
@@ -113,7 +111,7 @@ impl CostRows {
             project_name: column("project_name"),
             organization_id: column("organization_id"),
             mark: header.decimal_mark(),
-            items: HashMap::new(),
+            items: vec![Default::default(); REMEMBERED],
         }
     }
 
@@ -126,6 +124,7 @@ impl CostRows {
         row: u64,
         cells: RawCells<'_>,
         noticed: &mut Noticed,
+        line: &mut BilledLine,
     ) -> Result<Reading, RowFault> {
         let period = self.bucket.read(cells)?;
         if width_of(period) != BucketWidth::Day {
@@ -154,53 +153,39 @@ impl CostRows {
         let printed = numbers::amount(cells.raw(self.amount), self.mark, Some(currency))
             .map_err(|why| fault(self.amount, why))?;
         let description = cells.text(self.line_item).unwrap_or_default();
-        let item = self.item(description);
-        let (meter, quantity) = self.quantity(row, cells, &item, noticed)?;
-        let category = item.category.unwrap_or(if printed.value.is_sign_negative() {
+        remember(&mut self.items, description);
+        let no_item = LineItem::default();
+        let item = self.items.get(place_of(description)).map_or(&no_item, |(_, item)| item);
+        let (meter, quantity) = self.quantity(row, cells, item, noticed)?;
+        if meter.is_none() && !description.is_empty() {
+            noticed.once("a line item that names no meter: its money stays unmapped", row);
+        }
+        line.row = row;
+        line.period = period;
+        line.category = item.category.unwrap_or(if printed.value.is_sign_negative() {
             ChargeCategory::Adjustment
         } else {
             ChargeCategory::Usage
         });
-        if item.meter.or(meter).is_none() && !description.is_empty() {
-            noticed.once("a line item that names no meter: its money stays unmapped", row);
-        }
-        Ok(Reading::Line(BilledLine {
-            row,
-            period,
-            category,
-            description: description.to_owned(),
-            billed_cost: printed.value,
-            list_cost: None,
-            currency,
-            precision: AmountPrecision::Exact,
-            shown_decimals: printed.decimals,
-            quantity,
-            model: item.model,
-            meter,
-            dimensions: BilledDimensions {
-                organization_id: cells.owned(self.organization_id),
-                project_id: cells.owned(self.project_id),
-                project_name: cells.owned(self.project_name),
-                key_id: cells.owned(self.key_id),
-                batch: item.service_tier.as_deref().map(|tier| tier == "batch"),
-                service_tier: item.service_tier,
-                long_context: item.long_context,
-                surface: item.surface,
-                ..BilledDimensions::default()
-            },
-        }))
-    }
-
-    fn item(&mut self, text: &str) -> LineItem {
-        if let Some(item) = self.items.get(text) {
-            return item.clone();
-        }
-        if self.items.len() >= REMEMBERED {
-            self.items.clear();
-        }
-        let item = LineItem::parse(text);
-        self.items.insert(text.to_owned(), item.clone());
-        item
+        description.clone_into(&mut line.description);
+        line.billed_cost = printed.value;
+        line.list_cost = None;
+        line.currency = currency;
+        line.precision = AmountPrecision::Exact;
+        line.shown_decimals = printed.decimals;
+        line.quantity = quantity;
+        assign(&mut line.model, item.model.as_deref());
+        line.meter = meter;
+        let told = &mut line.dimensions;
+        cells.assign(&mut told.organization_id, self.organization_id);
+        cells.assign(&mut told.project_id, self.project_id);
+        cells.assign(&mut told.project_name, self.project_name);
+        cells.assign(&mut told.key_id, self.key_id);
+        told.batch = item.service_tier.as_deref().map(|tier| tier == "batch");
+        assign(&mut told.service_tier, item.service_tier.as_deref());
+        told.long_context = item.long_context;
+        assign(&mut told.surface, item.surface.as_deref());
+        Ok(Reading::Line)
     }
 
     /// The meter and its atoms, from the words of the line item and the unit of the row. Where the
@@ -215,6 +200,12 @@ impl CostRows {
         let unit = cells.text(self.unit).unwrap_or_default();
         let meter = meter_by_unit(item, unit);
         let Some(cell) = cells.text(self.quantity) else { return Ok((meter, None)) };
+        if let Some(meter) = meter
+            && atoms_per(unit, meter) == Some(1)
+        {
+            let fault = |why| RowFault::of(cells.name(self.quantity), why);
+            return Ok((Some(meter), Some(numbers::count(cell, self.mark).map_err(fault)?)));
+        }
         let printed = numbers::amount(cell, self.mark, None).map_err(|why| {
             RowFault::of(cells.name(self.quantity), why.replace("an amount", "a quantity"))
         })?;
@@ -239,6 +230,25 @@ impl CostRows {
         }
         Ok((Some(meter), atoms))
     }
+}
+
+/// Parses a line item unless its place holds it already.
+fn remember(items: &mut [(String, LineItem)], text: &str) {
+    if let Some((known, item)) = items.get_mut(place_of(text))
+        && known != text
+    {
+        *item = LineItem::parse(text);
+        text.clone_into(known);
+    }
+}
+
+/// Where a line item is remembered: by its length and its letters, cheaply (FNV-1a).
+fn place_of(text: &str) -> usize {
+    let mut hash = 0x811c_9dc5_u32;
+    for byte in text.bytes() {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    (hash ^ (hash >> 16)) as usize % REMEMBERED
 }
 
 /// The unit decides for models that are billed by time or by piece, and overrules image tokens.

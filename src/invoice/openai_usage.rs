@@ -1,7 +1,7 @@
 //! OpenAI's usage exports: quantities a bucket and group; cached and written tokens inside input.
 
 use crate::invoice::header::Header;
-use crate::invoice::line::{BilledDimensions, UsageRow};
+use crate::invoice::line::UsageRow;
 use crate::invoice::numbers::{self, DecimalMark, whole_units};
 use crate::invoice::openai::Bucket;
 use crate::invoice::record::{RawCells, Reading};
@@ -78,6 +78,7 @@ impl UsageRows {
         row: u64,
         cells: RawCells<'_>,
         noticed: &mut Noticed,
+        usage: &mut UsageRow,
     ) -> Result<Reading, RowFault> {
         let period = self.bucket.read(cells)?;
         let mut quantities = self.tokens.read(row, cells, self.mark, noticed)?;
@@ -97,23 +98,19 @@ impl UsageRows {
         if quantities.is_empty() && requests.is_none() && cells.text(self.model).is_none() {
             return Ok(Reading::Empty(Some(period)));
         }
-        let tier = cells.text(self.service_tier).map(str::to_lowercase);
-        Ok(Reading::Usage(UsageRow {
-            row,
-            period,
-            model: cells.owned(self.model),
-            quantities,
-            requests,
-            dimensions: BilledDimensions {
-                organization_id: cells.owned(self.organization_id),
-                project_id: cells.owned(self.project_id),
-                project_name: cells.owned(self.project_name),
-                key_id: cells.owned(self.key_id),
-                batch: self.batch(cells)?,
-                service_tier: tier,
-                ..BilledDimensions::default()
-            },
-        }))
+        usage.row = row;
+        usage.period = period;
+        cells.assign(&mut usage.model, self.model);
+        usage.quantities = quantities;
+        usage.requests = requests;
+        let told = &mut usage.dimensions;
+        cells.assign(&mut told.organization_id, self.organization_id);
+        cells.assign(&mut told.project_id, self.project_id);
+        cells.assign(&mut told.project_name, self.project_name);
+        cells.assign(&mut told.key_id, self.key_id);
+        told.batch = self.batch(cells)?;
+        told.service_tier = cells.text(self.service_tier).map(str::to_lowercase);
+        Ok(Reading::Usage)
     }
 
     fn count(&self, cells: RawCells<'_>, column: Option<usize>) -> Result<Option<u64>, RowFault> {
@@ -197,10 +194,6 @@ impl TokenColumns {
                 )
             })?;
             splits.note(row, noticed);
-            if self.cache_write.is_none() {
-                // Columns of 2025 have no cache writes: none were reported, which is not zero.
-                debug_assert!(quantities.get(Meter::InputCacheWrite).is_none());
-            }
         }
         if let Some(output) = get(self.output)? {
             let audio = get(self.output_audio)?.unwrap_or(0);

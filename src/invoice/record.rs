@@ -1,12 +1,17 @@
 //! One row as it stands in the file: cells by name and position, raw and in order.
 
 use csv::StringRecord;
+use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::invoice::header::Header;
-use crate::invoice::line::{BilledLine, UsageRow};
+use crate::invoice::line::{
+    AmountPrecision, BilledDimensions, BilledLine, ChargeCategory, UsageRow,
+};
 use crate::invoice::numbers::trimmed;
-use crate::period::ChargePeriod;
+use crate::meter::Quantities;
+use crate::money::Currency;
+use crate::period::{ChargePeriod, Timestamp};
 
 /// The raw cells of a row beside the header of its file. Personal cells are already hashed.
 ///
@@ -44,9 +49,9 @@ impl<'r> RawCells<'r> {
         if cell.is_empty() { None } else { Some(cell) }
     }
 
-    /// The same, owned.
-    pub fn owned(&self, column: Option<usize>) -> Option<String> {
-        self.text(column).map(str::to_owned)
+    /// Writes the cell of a column where another row's stood.
+    pub fn assign(&self, slot: &mut Option<String>, column: Option<usize>) {
+        assign(slot, self.text(column));
     }
 
     /// The name of a column as the file spells it.
@@ -75,13 +80,66 @@ impl Serialize for RawCells<'_> {
     }
 }
 
-/// What a row of an export turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a row of an export turned out to be; the lines themselves stand in the [`Draft`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// A money row.
-    Line(BilledLine),
+    Line,
     /// A row of quantities.
-    Usage(UsageRow),
+    Usage,
     /// A bucket in which nothing was charged or used, or a row of blanks.
     Empty(Option<ChargePeriod>),
+}
+
+/// The line or usage row being filled, over and over, so that a row costs no allocation.
+#[derive(Debug)]
+pub struct Draft {
+    /// Valid after [`Reading::Line`].
+    pub line: BilledLine,
+    /// Valid after [`Reading::Usage`].
+    pub usage: UsageRow,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let never = Timestamp::from_micros(0);
+        let period = ChargePeriod { start: never, end: never };
+        Self {
+            line: BilledLine {
+                row: 0,
+                period,
+                category: ChargeCategory::Usage,
+                description: String::new(),
+                billed_cost: Decimal::ZERO,
+                list_cost: None,
+                currency: Currency::USD,
+                precision: AmountPrecision::Unknown,
+                shown_decimals: 0,
+                quantity: None,
+                model: None,
+                meter: None,
+                dimensions: BilledDimensions::default(),
+            },
+            usage: UsageRow {
+                row: 0,
+                period,
+                model: None,
+                quantities: Quantities::new(),
+                requests: None,
+                dimensions: BilledDimensions::default(),
+            },
+        }
+    }
+}
+
+/// Writes a text where one stood, in the same memory.
+pub fn assign(slot: &mut Option<String>, text: Option<&str>) {
+    match (slot.as_mut(), text) {
+        (Some(known), Some(text)) => {
+            known.clear();
+            known.push_str(text);
+        }
+        (None, Some(text)) => *slot = Some(text.to_owned()),
+        (_, None) => *slot = None,
+    }
 }

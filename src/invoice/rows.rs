@@ -2,35 +2,40 @@
 
 use std::io::Read;
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
 use crate::invoice::dates;
-use crate::invoice::encoding::{END_MARK, TextEncoding, TextStream};
+use crate::invoice::doubts::{self, LastCell};
+use crate::invoice::encoding::{END_MARK, Letters, TextStream};
 use crate::invoice::format::ExportFormat;
+use crate::invoice::grammar::{Grammar, check_total, date_column, totals_word};
 use crate::invoice::header::{self, HEADER_SEARCHED, Header};
 use crate::invoice::line::{BilledLine, UsageRow};
-use crate::invoice::numbers::{self, trimmed};
+use crate::invoice::numbers::trimmed;
 use crate::invoice::personal::{PersonalHash, is_personal};
-use crate::invoice::record::{RawCells, Reading};
+use crate::invoice::record::{Draft, RawCells, Reading};
 use crate::invoice::refusal::{Problem, Refusal, RowFault};
 use crate::invoice::summary::{Gathering, Summary};
-use crate::invoice::{anthropic, openai, openai_usage};
-use crate::money::{Currency, canonical_text};
 use crate::period::ChargePeriod;
 
-/// The advice that goes with an OpenAI cost export that was not grouped by line item.
-pub const UNGROUPED_ADVICE: &str = "imported as one total per day; it names no model, so only the \
-     total can be compared; export again grouped by line item, it will replace this.";
-/// What is said of every file that shows no sign of being cut.
-pub const UNPROVED: &str = "completeness cannot be proved: the export has no total of its own";
+/// What became of one row, and its cells as they stand in the file.
+#[derive(Debug)]
+pub struct Placed<'r> {
+    /// What it is.
+    pub row: Row<'r>,
+    /// The raw cells, personal ones hashed; none of a row that is not whole, where nobody can say
+    /// which cell is personal.
+    pub cells: RawCells<'r>,
+}
 
-/// What became of one row.
+/// What became of one row. Every row is exactly one of these. Lines are lent until the next row
+/// is read; who keeps one clones it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Row {
+pub enum Row<'r> {
     /// A money row.
-    Line(BilledLine),
+    Line(&'r BilledLine),
     /// A row of quantities.
-    Usage(UsageRow),
+    Usage(&'r UsageRow),
     /// A bucket in which nothing was charged or used; a row of blanks has no period.
     Empty {
         /// Data row, from 1.
@@ -53,11 +58,17 @@ pub struct Rows<'a> {
     format: ExportFormat,
     header: Header,
     grammar: Grammar,
+    date: Option<usize>,
     csv: csv::Reader<TextStream<Box<dyn Read + 'a>>>,
+    letters: Letters,
     record: StringRecord,
-    hashed: StringRecord,
+    /// The memory of another record, for the next one or for hashed cells.
+    spare: Option<ByteRecord>,
+    /// Why the record last read is no text.
+    unreadable: Option<&'static str>,
+    draft: Draft,
     personal: PersonalHash,
-    personal_columns: Vec<bool>,
+    personal_columns: Vec<usize>,
     grouping: Vec<(usize, bool)>,
     number: u64,
     last_cell: LastCell,
@@ -69,21 +80,6 @@ pub struct Rows<'a> {
 enum State {
     Reading,
     Ended,
-}
-
-/// The last column, where a cut leaves no other trace: decimals its numbers print, at least.
-#[derive(Default)]
-struct LastCell {
-    numeric: bool,
-    fewest_decimals: Option<u32>,
-}
-
-enum Grammar {
-    OpenAiCost(Box<openai::CostRows>),
-    OpenAiUsage(Box<openai_usage::UsageRows>),
-    OpenAiTime(openai::Bucket),
-    AnthropicCost(anthropic::CostRows),
-    AnthropicTokens(anthropic::TokenRows),
 }
 
 impl<'a> Rows<'a> {
@@ -113,16 +109,21 @@ impl<'a> Rows<'a> {
         let column = |name: &&str| header.column(name);
         let grouping: Vec<(usize, bool)> =
             format.grouping_columns().iter().filter_map(column).map(|at| (at, false)).collect();
-        let personal_columns = header.names.iter().map(|name| is_personal(name)).collect();
-        let last_cell = LastCell { numeric: is_numeric_last(&header), fewest_decimals: None };
+        let personal_columns =
+            (0..header.names.len()).filter(|at| is_personal(&header.names[*at])).collect();
+        let last_cell = LastCell::new(format, &header);
         let mut rows = Self {
             name: name.to_owned(),
             format,
             grammar: Grammar::new(format, &header),
+            date: date_column(format, &header),
             header,
             csv,
+            letters: Letters::default(),
             record: StringRecord::new(),
-            hashed: StringRecord::new(),
+            spare: None,
+            unreadable: None,
+            draft: Draft::default(),
             personal: PersonalHash::new(personal_key),
             personal_columns,
             grouping,
@@ -133,6 +134,10 @@ impl<'a> Rows<'a> {
         };
         // The header itself, as the parser sees it.
         rows.read_record()?;
+        if rows.csv.get_ref().is_past_end(rows.csv.position().byte()) {
+            let reason = "the header opens a quote and never closes it; export it again".into();
+            return Err(Refusal::Encoding { position: 0, reason });
+        }
         rows.number = 0;
         Ok(rows)
     }
@@ -152,36 +157,45 @@ impl<'a> Rows<'a> {
         &self.header
     }
 
-    /// The raw cells of the row last read, personal columns hashed.
-    pub const fn cells(&self) -> RawCells<'_> {
-        RawCells::new(&self.header, &self.record)
-    }
-
     /// Reads the next row; `None` at the end of the file.
     ///
     /// # Errors
     /// A [`Refusal`] that ends the reading: a damaged archive, bytes that are no text, a record
     /// without end. Rows read before must not be kept.
-    pub fn next_row(&mut self) -> Result<Option<Row>, Refusal> {
-        if self.state == State::Ended || !self.read_record()? {
-            self.state = State::Ended;
+    pub fn next_row(&mut self) -> Result<Option<Placed<'_>>, Refusal> {
+        if self.state == State::Ended {
             return Ok(None);
         }
+        // Whatever ends the reading, by a refusal too, ends it for good.
+        self.state = State::Ended;
+        if !self.read_record()? {
+            return Ok(None);
+        }
+        self.state = State::Reading;
         let row = match self.place() {
-            Ok(row) => row,
             Err(fault) => {
-                let (column, reason) = (fault.column, fault.reason);
-                Row::Problem(Problem { row: self.number, line: self.line(), column, reason })
+                let problem = self.problem(fault);
+                self.gathering.problem(&problem);
+                Row::Problem(problem)
+            }
+            Ok(None) => {
+                self.gathering.total_row();
+                Row::Total { row: self.number }
+            }
+            Ok(Some(Reading::Line)) => {
+                self.gathering.line(&self.draft.line);
+                Row::Line(&self.draft.line)
+            }
+            Ok(Some(Reading::Usage)) => {
+                self.gathering.usage(&self.draft.usage);
+                Row::Usage(&self.draft.usage)
+            }
+            Ok(Some(Reading::Empty(period))) => {
+                self.gathering.empty(period);
+                Row::Empty { row: self.number, period }
             }
         };
-        match &row {
-            Row::Line(line) => self.gathering.line(line),
-            Row::Usage(usage) => self.gathering.usage(usage),
-            Row::Empty { period, .. } => self.gathering.empty(*period),
-            Row::Total { .. } => self.gathering.total_row(),
-            Row::Problem(problem) => self.gathering.problem(problem.clone()),
-        }
-        Ok(Some(row))
+        Ok(Some(Placed { row, cells: RawCells::new(&self.header, &self.record) }))
     }
 
     /// Reads whatever is left and says what the file came to.
@@ -191,21 +205,39 @@ impl<'a> Rows<'a> {
     pub fn finish(mut self) -> Result<Summary, Refusal> {
         while self.next_row()?.is_some() {}
         let named_days = dates::named_days(&self.name);
-        let warnings = self.warnings();
         let grouped_by = self.grouped_by();
+        let (text, rows) = (self.csv.get_ref(), self.gathering.rows());
+        let warnings =
+            doubts::warnings(self.format, &self.header, text, self.letters, rows, &grouped_by);
         let mut summary = self.gathering.close(grouped_by, named_days, warnings);
-        about_days(self.format, &mut summary);
+        doubts::about_days(self.format, &mut summary);
         Ok(summary)
     }
 
     /// Reads one record; `false` at the end mark.
     fn read_record(&mut self) -> Result<bool, Refusal> {
-        let read = self.csv.read_record(&mut self.record).map_err(|error| self.refusal(error))?;
+        let mut bytes = self.spare.take().unwrap_or_default();
+        let read = self.csv.read_byte_record(&mut bytes).map_err(|error| self.refusal(error))?;
         self.csv.get_mut().record_ended();
         self.number += 1;
-        let position = self.csv.position().byte();
-        let ended = self.csv.get_ref().is_past_end(position);
-        Ok(read && !(ended && self.record.len() == 1 && self.record.get(0) == Some(END_MARK)))
+        let ended = self.csv.get_ref().is_past_end(self.csv.position().byte());
+        let end_mark = ended && bytes.len() == 1 && bytes.get(0) == Some(END_MARK.as_bytes());
+        if !read || end_mark {
+            return Ok(false);
+        }
+        match self.letters.read(bytes) {
+            Ok(text) => {
+                self.unreadable = None;
+                self.spare = Some(std::mem::replace(&mut self.record, text).into_byte_record());
+            }
+            Err((bytes, why)) => {
+                self.unreadable = Some(why);
+                self.record.clear();
+                self.record.set_position(bytes.position().cloned());
+                self.spare = Some(bytes);
+            }
+        }
+        Ok(true)
     }
 
     fn refusal(&self, error: csv::Error) -> Refusal {
@@ -215,10 +247,6 @@ impl<'a> Rows<'a> {
             csv::ErrorKind::Io(error) => match Refusal::from_io(error) {
                 Refusal::RecordTooLong { limit, .. } => Refusal::RecordTooLong { row, limit },
                 other => other,
-            },
-            csv::ErrorKind::Utf8 { pos, .. } => Refusal::Encoding {
-                position: pos.map_or(0, |position| position.byte()),
-                reason: format!("row {row} holds half a character"),
             },
             _ => Refusal::Encoding { position: 0, reason: shown },
         }
@@ -230,28 +258,44 @@ impl<'a> Rows<'a> {
         self.csv.get_ref().seen_line_feed().then_some(line)
     }
 
-    fn place(&mut self) -> Result<Row, RowFault> {
-        self.whole()?;
+    fn problem(&mut self, fault: RowFault) -> Problem {
+        let line = self.line();
+        let repeated = self.record.iter().eq(self.header.spelled.iter());
+        if self.record.len() != self.header.names.len() {
+            self.record.clear();
+        }
+        let (column, reason) = if repeated {
+            (None, "the header is repeated: files were joined; drop each by itself".to_owned())
+        } else {
+            (fault.column, fault.reason)
+        };
+        Problem { row: self.number, line, column, reason }
+    }
+
+    /// What the record is; `None` for a total that agrees.
+    fn place(&mut self) -> Result<Option<Reading>, RowFault> {
+        if let Some(why) = self.unreadable {
+            return Err(RowFault::row(why));
+        }
         self.hash_personal();
-        let row = self.number;
-        if RawCells::new(&self.header, &self.record).is_blank() {
-            return Ok(Row::Empty { row, period: None });
-        }
+        self.whole()?;
         let cells = RawCells::new(&self.header, &self.record);
-        if let Some(word) = self.grammar.totals_word(cells) {
-            self.check_total(word)?;
-            return Ok(Row::Total { row });
+        if cells.is_blank() {
+            return Ok(Some(Reading::Empty(None)));
         }
-        let reading = self.grammar.read(row, cells, &mut self.gathering.noticed)?;
+        if let Some(word) = totals_word(self.date, cells) {
+            check_total(self.format, cells, word, &self.gathering)?;
+            return Ok(None);
+        }
+        let noticed = &mut self.gathering.noticed;
+        let reading = self.grammar.read(self.number, cells, noticed, &mut self.draft)?;
         for (column, seen) in &mut self.grouping {
             *seen = *seen || self.record.get(*column).is_some_and(|cell| !cell.is_empty());
         }
-        self.check_last_cell()?;
-        Ok(match reading {
-            Reading::Line(line) => Row::Line(line),
-            Reading::Usage(usage) => Row::Usage(usage),
-            Reading::Empty(period) => Row::Empty { row, period },
-        })
+        let text = self.csv.get_ref();
+        let cut = text.missing_line_end() && text.is_last_record(self.csv.position().byte());
+        self.last_cell.check(RawCells::new(&self.header, &self.record), cut)?;
+        Ok(Some(reading))
     }
 
     /// Refuses a record that is no whole row of this file.
@@ -289,234 +333,28 @@ impl<'a> Rows<'a> {
     }
 
     fn hash_personal(&mut self) {
-        let personal = |at: usize| self.personal_columns.get(at) == Some(&true);
-        let named =
-            self.record.iter().enumerate().any(|(at, cell)| personal(at) && !cell.is_empty());
-        if !named {
+        let record = &self.record;
+        let named = |at: &usize| record.get(*at).is_some_and(|cell| !cell.is_empty());
+        if !self.personal_columns.iter().any(named) {
             return;
         }
-        self.hashed.clear();
-        self.hashed.set_position(self.record.position().cloned());
+        let mut hashed = self.spare.take().unwrap_or_default();
+        hashed.clear();
+        hashed.set_position(self.record.position().cloned());
         for (at, cell) in self.record.iter().enumerate() {
-            if personal(at) && !cell.is_empty() {
-                self.hashed.push_field(self.personal.replace(cell));
+            if self.personal_columns.contains(&at) && !cell.is_empty() {
+                hashed.push_field(self.personal.replace(cell).as_bytes());
             } else {
-                self.hashed.push_field(cell);
+                hashed.push_field(cell.as_bytes());
             }
         }
-        std::mem::swap(&mut self.record, &mut self.hashed);
-    }
-
-    /// Checks a totals row against the sum of the lines above it.
-    fn check_total(&self, word: &str) -> Result<(), RowFault> {
-        let cells = self.cells();
-        let (amount, currency) = match self.format {
-            ExportFormat::OpenAiCost => {
-                let code = cells.text(self.header.column("amount_currency"));
-                let code = code.and_then(|code| code.parse().ok());
-                (self.header.column("amount_value"), code.or(self.gathering.only_currency()))
-            }
-            ExportFormat::AnthropicCost => (self.header.column("cost_usd"), Some(Currency::USD)),
-            _ => {
-                return Err(RowFault::row(format!(
-                    "a {word:?} row in an export of quantities cannot be checked: export it \
-                     again, unedited"
-                )));
-            }
-        };
-        let fault = |why: String| RowFault::of(cells.name(amount), why);
-        let printed = numbers::amount(cells.raw(amount), self.header.decimal_mark(), currency)
-            .map_err(fault)?;
-        let sum = currency.and_then(|currency| self.gathering.sum(currency));
-        match sum {
-            Some(sum) if sum == printed.value => Ok(()),
-            Some(sum) => Err(fault(format!(
-                "the {word:?} row says {}, the rows above it add up to {}: rows are missing or \
-                 were changed",
-                canonical_text(printed.value),
-                canonical_text(sum)
-            ))),
-            None => Err(fault(format!("the {word:?} row says no currency"))),
-        }
-    }
-
-    /// A number at the very end of a file without a line end, with fewer decimals than every other
-    /// of its column, was cut.
-    fn check_last_cell(&mut self) -> Result<(), RowFault> {
-        if !self.last_cell.numeric {
-            return Ok(());
-        }
-        let column = self.header.names.len().checked_sub(1);
-        let cells = RawCells::new(&self.header, &self.record);
-        let Some(cell) = cells.text(column) else { return Ok(()) };
-        let decimals = numbers::decimals_of(&cell.replace(',', "."));
-        let text = self.csv.get_ref();
-        let cut = text.missing_line_end() && text.is_last_record(self.csv.position().byte());
-        let console = self.format == ExportFormat::AnthropicCost;
-        let expected =
-            self.last_cell.fewest_decimals.or(console.then_some(anthropic::CONSOLE_DECIMALS));
-        if cut && expected.is_some_and(|expected| decimals < expected) {
-            return Err(RowFault::of(
-                cells.name(column),
-                format!(
-                    "{cell:?} ends the file without a line end and has fewer decimals than the \
-                     rows above: the file is cut off inside a number, export it again"
-                ),
-            ));
-        }
-        let fewest = self.last_cell.fewest_decimals.map_or(decimals, |known| known.min(decimals));
-        self.last_cell.fewest_decimals = Some(fewest);
-        Ok(())
+        // Text and hexadecimal digits are text again.
+        let hashed = StringRecord::from_byte_record_lossy(hashed);
+        self.spare = Some(std::mem::replace(&mut self.record, hashed).into_byte_record());
     }
 
     fn grouped_by(&self) -> Vec<String> {
         let name = |at: usize| self.header.names.get(at).cloned().unwrap_or_default();
         self.grouping.iter().filter(|(_, seen)| *seen).map(|(at, _)| name(*at)).collect()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let text = self.csv.get_ref();
-        if self.header.preamble_lines > 0 {
-            let lines = self.header.preamble_lines;
-            warnings.push(format!("{lines} lines before the header were passed over"));
-        }
-        if self.header.had_invisible {
-            warnings.push("invisible characters in the header were passed over".to_owned());
-        }
-        for (name, spelled) in self.header.names.iter().zip(&self.header.spelled) {
-            if !self.format.knows(name) {
-                warnings.push(format!(
-                    "column {spelled:?} is not known to this version; its cells are kept as they are"
-                ));
-            }
-        }
-        if text.encoding() == TextEncoding::Windows1252 {
-            warnings.push(
-                "the file is not UTF-8; it was read as Windows-1252, so letters outside ASCII in \
-                 names may be misread (amounts are not affected)"
-                    .to_owned(),
-            );
-        }
-        let rows = self.gathering.rows();
-        let lines = rows.billed_lines;
-        if self.format == ExportFormat::OpenAiCost
-            && lines > 0
-            && !self.grouped_by().iter().any(|name| name == "line_item")
-        {
-            warnings.push(UNGROUPED_ADVICE.to_owned());
-        }
-        if rows.all() == 0 {
-            warnings.push(
-                "the file has a header and no rows: nothing was used, or the rows were cut off"
-                    .to_owned(),
-            );
-        }
-        if text.missing_line_end() {
-            warnings.push(
-                "the last line has no line end; that may be a sign of a file that was cut off"
-                    .to_owned(),
-            );
-        }
-        if rows.totals == 0 {
-            warnings.push(UNPROVED.to_owned());
-        }
-        warnings
-    }
-}
-
-impl Grammar {
-    fn new(format: ExportFormat, header: &Header) -> Self {
-        match format {
-            ExportFormat::OpenAiCost => Self::OpenAiCost(Box::new(openai::CostRows::new(header))),
-            ExportFormat::OpenAiUsage(_) => {
-                Self::OpenAiUsage(Box::new(openai_usage::UsageRows::new(header)))
-            }
-            ExportFormat::OpenAiNothingUsed => Self::OpenAiTime(openai::Bucket::new(header)),
-            ExportFormat::AnthropicCost => Self::AnthropicCost(anthropic::CostRows::new(header)),
-            ExportFormat::AnthropicTokens => {
-                Self::AnthropicTokens(anthropic::TokenRows::new(header))
-            }
-        }
-    }
-
-    fn read(
-        &mut self,
-        row: u64,
-        cells: RawCells<'_>,
-        noticed: &mut crate::invoice::summary::Noticed,
-    ) -> Result<Reading, RowFault> {
-        match self {
-            Self::OpenAiCost(rows) => rows.read(row, cells, noticed),
-            Self::OpenAiUsage(rows) => rows.read(row, cells, noticed),
-            Self::OpenAiTime(bucket) => {
-                bucket.read(cells).map(|period| Reading::Empty(Some(period)))
-            }
-            Self::AnthropicCost(rows) => rows.read(row, cells, noticed),
-            Self::AnthropicTokens(rows) => rows.read(row, cells, noticed),
-        }
-    }
-
-    /// The word that makes a row a total: in the place of its date, or, without one, anywhere.
-    fn totals_word<'r>(&self, cells: RawCells<'r>) -> Option<&'r str> {
-        let header = cells.header();
-        let date = match self {
-            Self::AnthropicCost(_) | Self::AnthropicTokens(_) => header.column("usage_date_utc"),
-            _ => header.column("start_time").or(header.column("start_time_iso")),
-        };
-        match cells.text(date) {
-            Some(cell) => is_totals_word(cell).then_some(cell),
-            None => cells.values().find(|cell| is_totals_word(cell)).map(trimmed),
-        }
-    }
-}
-
-fn is_totals_word(cell: &str) -> bool {
-    const WORDS: &[&str] = &["total", "totals", "grand total", "sum", "total:", "total cost"];
-    let cell = trimmed(cell);
-    cell.len() <= 12
-        && cell.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
-        && WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word))
-}
-
-/// Whether the last column holds numbers, so that a cut inside it leaves a number behind.
-fn is_numeric_last(header: &Header) -> bool {
-    header.names.last().is_some_and(|name| {
-        name.ends_with("_usd")
-            || name.ends_with("_tokens")
-            || name.ends_with("_count")
-            || matches!(
-                name.as_str(),
-                "amount_value" | "quantity" | "images" | "characters" | "seconds"
-            )
-    })
-}
-
-/// Says what the days of a file give reason to doubt.
-fn about_days(format: ExportFormat, summary: &mut Summary) {
-    let (Some(first), Some(last)) = (summary.first_day(), summary.last_day()) else { return };
-    let continuous = format.provider() == "openai";
-    if continuous && !summary.missing_days.is_empty() {
-        let days: Vec<String> =
-            summary.missing_days.iter().take(5).map(ToString::to_string).collect();
-        summary.warnings.push(format!(
-            "{} days between {first} and {last} are missing ({}{}); this export has a row even for \
-             days without charges, so rows were removed",
-            summary.missing_days.len(),
-            days.join(", "),
-            if summary.missing_days.len() > 5 { ", …" } else { "" },
-        ));
-    }
-    if let Some((named_first, named_last)) = summary.named_days {
-        if first < named_first || last > named_last {
-            summary.warnings.push(format!(
-                "rows from {first} to {last}, but the file's name says {named_first} to {named_last}"
-            ));
-        } else if continuous && (first > named_first || last < named_last) {
-            summary.warnings.push(format!(
-                "rows only from {first} to {last}, but the file's name says {named_first} to \
-                 {named_last}: the file may be cut off"
-            ));
-        }
     }
 }

@@ -142,14 +142,23 @@ pub struct ExactSum {
 }
 
 const FINE_SCALE: u32 = 18;
+const POWERS_OF_TEN: [i128; 19] = {
+    let mut powers = [1; 19];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 impl ExactSum {
     /// Adds a value.
     pub fn add(&mut self, value: Decimal) {
         let lifted = FINE_SCALE
             .checked_sub(value.scale())
-            .and_then(|missing| 10_i128.checked_pow(missing))
-            .and_then(|factor| value.mantissa().checked_mul(factor))
+            .and_then(|missing| POWERS_OF_TEN.get(missing as usize))
+            .and_then(|factor| value.mantissa().checked_mul(*factor))
             .and_then(|lifted| self.fine.checked_add(lifted));
         if let Some(sum) = lifted {
             self.fine = sum;
@@ -181,6 +190,7 @@ pub struct Gathering {
     sums: BTreeMap<Currency, ExactSum>,
     list_sums: BTreeMap<Currency, ExactSum>,
     accounts: BTreeSet<String>,
+    last_account: String,
     days: BTreeSet<NaiveDate>,
     last_period: Option<ChargePeriod>,
     quantities: bool,
@@ -225,10 +235,10 @@ impl Gathering {
     }
 
     /// Counts a problem and keeps the first ones.
-    pub fn problem(&mut self, problem: Problem) {
+    pub fn problem(&mut self, problem: &Problem) {
         self.rows.problems += 1;
         if self.problems.len() < PROBLEMS_KEPT {
-            self.problems.push(problem);
+            self.problems.push(problem.clone());
         }
     }
 
@@ -252,11 +262,12 @@ impl Gathering {
     }
 
     fn account(&mut self, account: Option<&str>) {
-        if let Some(account) = account
-            && !self.accounts.contains(account)
-            && self.accounts.len() < ACCOUNTS_KEPT
-        {
-            self.accounts.insert(account.to_owned());
+        let Some(account) = account else { return };
+        if self.last_account != account {
+            account.clone_into(&mut self.last_account);
+            if self.accounts.len() < ACCOUNTS_KEPT {
+                self.accounts.insert(account.to_owned());
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::journal::files::{self, Ballast, JOURNAL_FILE, Marker};
 use crate::journal::recovery::{self, Recovered};
 use crate::journal::scribe::{self, Draft, Scribe};
 use crate::journal::sync::Syncer;
-use crate::journal::writer::{Command, Counters, Limits, Pending, Writer};
+use crate::journal::writer::{Command, Counters, Limits, Pending, Retirement, Writer};
 use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
 use crate::ledger::intent::Intent;
@@ -230,6 +230,18 @@ impl Journal {
             mpsc::error::TrySendError::Full(_) => JournalError::Busy,
             mpsc::error::TrySendError::Closed(_) => self.why_closed(),
         })
+    }
+
+    /// Lets go of some records: those the books were found to hold up to `verified_n`, appended
+    /// before an instant. Returns how many went; call again until none do.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] with the database's words; nothing went then.
+    pub async fn retire(&self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
+        let (waiter, answer) = oneshot::channel();
+        let command = Command::Retire(Retirement { verified_n, before, waiter });
+        self.shared.queue.send(command).await.map_err(|_| self.why_closed())?;
+        answer.await.map_err(|_| self.why_closed())?
     }
 
     /// Writes and syncs everything handed over so far, marks the run as ended in order and closes.

@@ -9,12 +9,16 @@ use crate::journal::chain::Link;
 use crate::journal::error::JournalError;
 use crate::ledger::entry::Entry;
 use crate::names::Clock;
+use crate::period::Timestamp;
 
 /// SQLite's result code for a full disk (or a reached `max_page_count`).
 const SQLITE_FULL: i32 = 13;
 /// SQLite's result codes for a database somebody else holds.
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_LOCKED: i32 = 6;
+
+/// Records let go in one statement.
+const RETIRED_AT_ONCE: i64 = 1_000;
 
 const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
@@ -97,6 +101,40 @@ impl Scribe {
         }
         self.next_n = n;
         Ok(first)
+    }
+
+    /// Lets go of some records that are in the books up to `verified_n` and began before an
+    /// instant; returns how many went. Call again until none do: writing must not wait long.
+    pub(crate) async fn retire(
+        &mut self,
+        verified_n: i64,
+        before: Timestamp,
+    ) -> Result<u64, JournalError> {
+        let failed = |error: sqlx::Error| JournalError::Unavailable(error.to_string());
+        sqlx::query(
+            "UPDATE posting SET posted_n = MAX(posted_n, $1), verified_n = MAX(verified_n, $1), \
+             retained_from = MAX(retained_from, $2)",
+        )
+        .bind(verified_n)
+        .bind(before.micros())
+        .execute(&mut self.connection)
+        .await
+        .map_err(failed)?;
+        // From the front only, so that what is kept stays one chain.
+        let gone = sqlx::query(
+            "DELETE FROM records WHERE n IN (SELECT n FROM records \
+             WHERE n < (SELECT n FROM records \
+                        WHERE at >= $2 OR n > $1 OR n = (SELECT MAX(n) FROM records) \
+                        ORDER BY n LIMIT 1) \
+             ORDER BY n LIMIT $3)",
+        )
+        .bind(verified_n)
+        .bind(before.micros())
+        .bind(RETIRED_AT_ONCE)
+        .execute(&mut self.connection)
+        .await
+        .map_err(failed)?;
+        Ok(gone.rows_affected())
     }
 
     /// Marks the boot as ended in order, folds the WAL into the database and closes.

@@ -1,6 +1,6 @@
 //! The writer: takes what waits, writes it in one statement, then tells those who wait.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use crate::journal::error::JournalError;
 use crate::journal::files::Ballast;
 use crate::journal::scribe::{Draft, Scribe, WriteError};
 use crate::journal::sync::Syncer;
+use crate::period::Timestamp;
 
 /// The most records one statement takes.
 const BATCH: usize = 1_000;
@@ -39,8 +40,17 @@ pub(crate) struct Pending {
 pub(crate) enum Command {
     /// Write this.
     Append(Pending),
+    /// Let go of what the books hold.
+    Retire(Retirement),
     /// Write all that came before, mark the boot clean, end.
     Close(oneshot::Sender<Result<(), JournalError>>),
+}
+
+/// What may go, and who waits to hear how much went.
+pub(crate) struct Retirement {
+    pub(crate) verified_n: i64,
+    pub(crate) before: Timestamp,
+    pub(crate) waiter: oneshot::Sender<Result<u64, JournalError>>,
 }
 
 /// What others may know of the writer.
@@ -67,7 +77,8 @@ pub(crate) struct Writer {
     pub(crate) limits: Limits,
     spill: VecDeque<Draft>,
     spilled_bytes: usize,
-    open: HashSet<String>,
+    /// Attempts that have an intent of this boot and no settlement, with the intent's number.
+    open: HashMap<String, i64>,
     ballast_tried: Instant,
     /// Keeps other processes out until the connection is closed.
     _lock: File,
@@ -92,7 +103,7 @@ impl Writer {
             limits,
             spill: VecDeque::new(),
             spilled_bytes: 0,
-            open: HashSet::new(),
+            open: HashMap::new(),
             ballast_tried: Instant::now(),
             _lock: lock,
         }
@@ -114,16 +125,20 @@ impl Writer {
                 break None;
             }
             let mut batch = Vec::with_capacity(commands.len());
-            let mut closer = None;
+            let (mut closer, mut retirement) = (None, None);
             for command in commands.drain(..) {
                 match command {
                     Command::Append(pending) => batch.push(pending),
+                    Command::Retire(asked) => retirement = Some(asked),
                     Command::Close(waiter) => closer = Some(waiter),
                 }
             }
             if let Err(reason) = self.take(batch).await {
                 self.syncer.fail(&reason);
                 break closer;
+            }
+            if let Some(Retirement { verified_n, before, waiter }) = retirement {
+                drop(waiter.send(self.retire(verified_n, before).await));
             }
             if closer.is_some() {
                 break closer;
@@ -224,9 +239,9 @@ impl Writer {
             };
             match written {
                 Ok(first) => {
-                    for draft in self.spill.drain(..count) {
+                    for (n, draft) in (first..).zip(self.spill.drain(..count)) {
                         self.spilled_bytes -= draft.body.len();
-                        note(&mut self.open, &draft);
+                        note(&mut self.open, n, &draft);
                     }
                     self.committed(first, count, true);
                 }
@@ -259,7 +274,7 @@ impl Writer {
         for (n, Pending { draft, waiter }) in (first..).zip(batch) {
             urgent |= draft.kind == "intent";
             answer(waiter, Ok(Committed { n }));
-            note(&mut self.open, &draft);
+            note(&mut self.open, n, &draft);
             self.checkpointer.wrote(draft.body.len());
         }
         self.committed(first, count, urgent);
@@ -274,6 +289,12 @@ impl Writer {
     fn count_spill(&self) {
         let waiting = u64::try_from(self.spill.len()).unwrap_or(u64::MAX);
         self.counters.waiting_for_room.store(waiting, Ordering::Relaxed);
+    }
+
+    /// Lets records go, but none from an open intent on: a crash must still find that one.
+    async fn retire(&mut self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
+        let first_open = self.open.values().min().copied().unwrap_or(i64::MAX);
+        self.scribe.retire(verified_n.min(first_open.saturating_sub(1)), before).await
     }
 
     /// Syncs, marks the boot clean and closes the connection, after the checkpointer closed its.
@@ -296,10 +317,10 @@ impl Writer {
     }
 }
 
-/// Keeps the set of attempts that have an intent and no settlement.
-fn note(open: &mut HashSet<String>, draft: &Draft) {
+/// Keeps the attempts that have an intent and no settlement.
+fn note(open: &mut HashMap<String, i64>, n: i64, draft: &Draft) {
     match (draft.kind, draft.attempt.as_ref()) {
-        ("intent", Some(attempt)) => drop(open.insert(attempt.clone())),
+        ("intent", Some(attempt)) => drop(open.insert(attempt.clone(), n)),
         ("settlement", Some(attempt)) => drop(open.remove(attempt)),
         _ => {}
     }

@@ -1,10 +1,15 @@
 //! A request body as JSON whose strings still stand in the body: order kept, nothing copied.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+
+/// A body of small values takes tens of times its size once read; a call that holds more than this is
+/// none a provider takes.
+const MOST_VALUES: usize = 500_000;
 
 /// A JSON value that borrows its strings where they hold no escapes, so that a body of images costs
 /// no second copy of them.
@@ -30,9 +35,14 @@ impl<'a> Json<'a> {
     /// Reads a body.
     ///
     /// # Errors
-    /// When the bytes are no JSON, or nested deeper than 128 levels.
+    /// When the bytes are no JSON, nested deeper than 128 levels, or hold more than half a million
+    /// values.
     pub fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+        let room = Cell::new(MOST_VALUES);
+        let mut bytes = serde_json::Deserializer::from_slice(body);
+        let json = Room(&room).deserialize(&mut bytes)?;
+        bytes.end()?;
+        Ok(json)
     }
 
     /// A member of an object; `null` where there is none.
@@ -75,9 +85,17 @@ impl<'a> Json<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+/// What is left of [`MOST_VALUES`]; handed down while reading.
+#[derive(Clone, Copy)]
+struct Room<'b>(&'b Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Room<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.ok_or_else(|| D::Error::custom("too many values"))?);
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -106,9 +124,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
+impl<'de> Visitor<'de> for Room<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,7 +165,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
+        while let Some(item) = list.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Json::List(items))
@@ -157,8 +173,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
-        while let Some((Key(name), value)) = map.next_entry()? {
-            fields.push((name, value));
+        while let Some(Key(name)) = map.next_key()? {
+            fields.push((name, map.next_value_seed(self)?));
         }
         Ok(Json::Fields(fields))
     }
@@ -217,5 +233,17 @@ mod tests {
     #[test]
     fn a_body_nested_without_end_is_refused() {
         assert!(Json::read("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_body_of_endless_small_values_is_refused_and_one_at_the_bound_is_read() {
+        let list = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
+        assert!(Json::read(list(MOST_VALUES - 1).as_bytes()).is_ok());
+        assert!(Json::read(list(MOST_VALUES).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn bytes_behind_the_value_are_refused() {
+        assert!(Json::read(b"{} {}").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::answer::Answer;
+use super::answer_frame;
 use super::body::Json;
 use super::counted::{CountMethod, CountedTokens, NotCounted};
 use super::memo::Memo;
@@ -13,6 +13,7 @@ use super::model_tokens::{self, ModelTokens};
 use super::prompt;
 use super::prompt::parts::{self, Prompt};
 use super::sample;
+use super::text::OutputText;
 use super::tokenizer::{self, Encoding, TokenizeError};
 use crate::names::Endpoint;
 
@@ -28,7 +29,7 @@ pub struct Passed<'a> {
     /// The request body as the provider got it.
     pub request: &'a [u8],
     /// What was answered; none where no answer came.
-    pub answer: Option<&'a Answer>,
+    pub answer: Option<&'a OutputText>,
 }
 
 /// How much work a count may be.
@@ -36,7 +37,8 @@ pub struct Passed<'a> {
 pub struct CountLimits {
     /// Text up to this long is counted wholly, longer text is sampled. For each side.
     pub exact_bytes: usize,
-    /// After this long the rest of a side is not counted on but the side sampled.
+    /// After this long a side is not counted on but sampled, unless it is so short that sampling
+    /// it is no less work.
     pub patience: Duration,
 }
 
@@ -88,15 +90,14 @@ impl Counter {
             }
             Err(reason) => blame(&mut counted, reason),
         }
-        if let Some(answer) = passed.answer {
-            match self.count_texts(model.encoding, &answer.texts, go_on) {
-                Ok((tokens, method)) => {
-                    let frame = answer.frame(passed.endpoint, model.framing);
-                    counted.output = Some(tokens.saturating_add(frame));
-                    counted.method = counted.method.max(method);
-                }
-                Err(reason) => blame(&mut counted, reason),
+        match passed.answer.map(|answer| self.count_answer(passed.endpoint, answer, &model, go_on))
+        {
+            None => {}
+            Some(Ok((tokens, method))) => {
+                counted.output = Some(tokens);
+                counted.method = counted.method.max(method);
             }
+            Some(Err(reason)) => blame(&mut counted, reason),
         }
         counted
     }
@@ -113,6 +114,21 @@ impl Counter {
             .map_err(|_| NotCounted::UnreadableRequest)?;
         counted.estimated_parts.clone_from(&prompt.estimated);
         self.count_prompt(&prompt, model.encoding, go_on)
+    }
+
+    fn count_answer(
+        &self,
+        endpoint: Endpoint,
+        answer: &OutputText,
+        model: &ModelTokens,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Side, NotCounted> {
+        if answer.truncated {
+            return Err(NotCounted::AnswerNotKept);
+        }
+        let texts = answer_frame::texts(answer);
+        let (tokens, method) = self.count_texts(model.encoding, &texts, go_on)?;
+        Ok((tokens + answer_frame::tokens(endpoint, model.framing, answer), method))
     }
 
     fn count_prompt(
@@ -140,8 +156,10 @@ impl Counter {
         let refused = |_: TokenizeError| NotCounted::TokenizerRefused;
         let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
         if bytes <= self.limits.exact_bytes {
+            encoding.load();
             let start = Instant::now();
-            let patient = || go_on() && start.elapsed() < self.limits.patience;
+            let is_short = bytes <= sample::SAMPLED_BYTES;
+            let patient = || go_on() && (is_short || start.elapsed() < self.limits.patience);
             match self.count_wholly(encoding, texts, patient) {
                 Ok(side) => return Ok(side),
                 Err(TokenizeError::Stopped) if !go_on() => return Err(NotCounted::ShuttingDown),
@@ -189,17 +207,44 @@ fn blame(counted: &mut CountedTokens, reason: NotCounted) {
 mod tests {
     use super::*;
     use crate::metering::counted::EstimatedPart;
+    use crate::metering::text::OutputKind;
 
     const ALWAYS: &dyn Fn() -> bool = &|| true;
 
-    fn chat<'a>(request: &'a [u8], answer: Option<&'a Answer>) -> Passed<'a> {
+    fn chat<'a>(request: &'a [u8], answer: Option<&'a OutputText>) -> Passed<'a> {
         Passed { endpoint: Endpoint::Chat, model: "gpt-4o", configured: None, request, answer }
+    }
+
+    fn said(text: &str) -> OutputText {
+        let mut answer = OutputText::default();
+        answer.push(OutputKind::Content, 0, 0, text);
+        answer
+    }
+
+    #[test]
+    fn an_answer_not_wholly_kept_is_unknown_and_its_prompt_is_counted() {
+        let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
+        let mut answer = said("Hello");
+        answer.truncated = true;
+        let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
+        assert_eq!((counted.input, counted.output), (Some(8), None));
+        assert_eq!(counted.method, CountMethod::SkippedSize);
+        assert_eq!(counted.not_counted, Some(NotCounted::AnswerNotKept));
+    }
+
+    #[test]
+    fn shown_reasoning_is_not_counted() {
+        let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
+        let mut answer = said("Hello there!");
+        answer.push(OutputKind::Reasoning, 0, 0, "The user greets me, so I greet back.");
+        let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
+        assert_eq!(counted.output, Some(3));
     }
 
     #[test]
     fn a_plain_call_is_counted_on_both_sides() {
         let body = br#"{"model":"gpt-4o","messages":[{"role":"user","content":"hello world"}]}"#;
-        let answer = Answer { texts: vec!["Hello there!".to_owned()], calls: 0 };
+        let answer = said("Hello there!");
         let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
         assert_eq!((counted.input, counted.output), (Some(9), Some(3)));
         assert_eq!(counted.method, CountMethod::Exact);
@@ -211,12 +256,15 @@ mod tests {
         let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
         let counter = Counter::default();
         assert_eq!(counter.count(&chat(body, None), ALWAYS).output, None);
-        assert_eq!(counter.count(&chat(body, Some(&Answer::default())), ALWAYS).output, Some(0));
+        assert_eq!(
+            counter.count(&chat(body, Some(&OutputText::default())), ALWAYS).output,
+            Some(0)
+        );
     }
 
     #[test]
     fn a_call_we_cannot_read_still_has_its_answer_counted() {
-        let answer = Answer { texts: vec!["Hello there!".to_owned()], calls: 0 };
+        let answer = said("Hello there!");
         for body in [&b"not JSON"[..], b"{}", b"[1]", b"", b"{\"messages\":7}"] {
             let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
             assert_eq!((counted.input, counted.output), (None, Some(3)));
@@ -235,15 +283,16 @@ mod tests {
     #[test]
     fn a_call_of_a_tool_costs_more_than_its_texts() {
         let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
-        let texts = ["get".to_owned(), "{}".to_owned()].to_vec();
-        let answer = Answer { texts, calls: 1 };
+        let mut answer = OutputText::default();
+        answer.push(OutputKind::ToolName, 0, 0, "get");
+        answer.push(OutputKind::ToolArguments, 0, 0, "{}");
         let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
         assert_eq!(counted.output, Some(1 + 1 + 7));
     }
 
     #[test]
     fn a_text_beyond_the_cap_or_beyond_patience_is_sampled() {
-        let content = "The stub stays in the book. ".repeat(4_000);
+        let content = "The stub stays in the book. ".repeat(12_000);
         let body = format!(r#"{{"messages":[{{"role":"user","content":"{content}"}}]}}"#);
         let exact = Counter::default().count(&chat(body.as_bytes(), None), ALWAYS).input.unwrap();
         let limits = CountLimits::default();

@@ -22,7 +22,8 @@ pub enum CountMethod {
     Sampled,
     /// Not counted: too much was waiting.
     SkippedBusy,
-    /// Not counted: the call alone is larger than the room for waiting calls.
+    /// Not counted: the call alone is larger than the room for waiting calls, or its answer than
+    /// what is kept of one.
     SkippedSize,
     /// Not counted, or not wholly: see the reason.
     Failed,
@@ -56,6 +57,8 @@ pub enum NotCounted {
     QueueFull,
     /// The call is larger than the whole queue.
     LargerThanQueue,
+    /// The answer was longer than what is kept of one.
+    AnswerNotKept,
     /// The gateway was stopping.
     ShuttingDown,
     /// The request body could not be read.
@@ -72,8 +75,11 @@ impl fmt::Display for NotCounted {
             Self::NoTextEndpoint => "not counted: calls of this kind carry no text to count",
             Self::QueueFull => "not counted: too many calls were waiting to be counted",
             Self::LargerThanQueue => "not counted: the call is larger than the counting queue",
+            Self::AnswerNotKept => "not counted: the answer was longer than what is kept of one",
             Self::ShuttingDown => "not counted: the gateway was stopping",
-            Self::UnreadableRequest => "not counted: the request body is not JSON of a known form",
+            Self::UnreadableRequest => {
+                "not counted: the request body is not JSON of a form we know"
+            }
             Self::TokenizerRefused => "not counted: the tokenizer refused the text",
             Self::Panicked => "not counted: counting broke down on this call",
         })
@@ -116,7 +122,7 @@ impl CountedTokens {
             method: match reason {
                 NotCounted::NoTextEndpoint => CountMethod::None,
                 NotCounted::QueueFull | NotCounted::ShuttingDown => CountMethod::SkippedBusy,
-                NotCounted::LargerThanQueue => CountMethod::SkippedSize,
+                NotCounted::LargerThanQueue | NotCounted::AnswerNotKept => CountMethod::SkippedSize,
                 NotCounted::UnreadableRequest
                 | NotCounted::TokenizerRefused
                 | NotCounted::Panicked => CountMethod::Failed,

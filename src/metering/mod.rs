@@ -1,6 +1,6 @@
 //! What was used: the provider's report read from its answers, and our own count beside it.
 
-pub mod answer;
+mod answer_frame;
 pub mod body;
 mod boundary;
 pub mod count;

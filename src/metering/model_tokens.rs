@@ -4,6 +4,8 @@
 //! the publisher's own model list for vocabularies, its cookbook and image guide for rules, recorded
 //! exchanges for the constants of newer models and of other vendors.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::image_tokens::ImageRule;
@@ -65,6 +67,16 @@ impl UsualBand {
         let counted = u128::from(counted);
         (counted * u128::from(self.low_permille)..=counted * u128::from(self.high_permille))
             .contains(&reported)
+    }
+}
+
+/// `1.20–1.50 ×`
+impl fmt::Display for UsualBand {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |permille: u32| (permille / 1_000, permille % 1_000 / 10);
+        let ((low, low_part), (high, high_part)) =
+            (part(self.low_permille), part(self.high_permille));
+        write!(out, "{low}.{low_part:02}–{high}.{high_part:02} ×")
     }
 }
 
@@ -304,6 +316,7 @@ mod tests {
         assert_eq!((new.low_permille, new.high_permille), (1_200, 1_500));
         assert!(new.holds(1_310, 1_000) && new.holds(1_200, 1_000) && new.holds(1_500, 1_000));
         assert!(!new.holds(1_199, 1_000) && !new.holds(1_501, 1_000));
+        assert_eq!(new.to_string(), "1.20–1.50 ×");
         let old = usual_band("claude-sonnet-4-5-20250929").unwrap();
         assert_eq!((old.low_permille, old.high_permille), (1_000, 1_200));
     }

@@ -9,6 +9,8 @@ use super::tokenizer::{self, Encoding, TokenizeError};
 const STRATA: usize = 256;
 /// The length of a sample.
 const SAMPLE_BYTES: usize = 1024;
+/// The bytes of all samples: no text up to this long is worth sampling.
+pub(super) const SAMPLED_BYTES: usize = STRATA * SAMPLE_BYTES;
 /// How far a sample's start may move to a hard boundary, so that it begins with a whole token.
 const SNAP_BYTES: usize = 256;
 

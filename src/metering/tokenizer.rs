@@ -45,6 +45,11 @@ impl Encoding {
         }
     }
 
+    /// Loads the tables now, so that no count is charged with it.
+    pub fn load(self) {
+        self.tables();
+    }
+
     /// The loaded tables; the first caller pays a third of a second and up to 46 MB.
     fn tables(self) -> &'static CoreBPE {
         match self {

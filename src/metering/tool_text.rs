@@ -3,6 +3,8 @@
 //! The form is no published format; it was inferred by others from token counts and is held to
 //! theirs by test. Where a schema has something the form is not known for, `any` is written.
 
+use std::collections::HashSet;
+
 use super::body::Json;
 
 /// Schemas nested deeper are written as `any`: the writer recurses, and the sender sets the depth.
@@ -46,7 +48,8 @@ pub(super) fn namespace(tools: &[Tool<'_>]) -> String {
 }
 
 fn write_members(out: &mut String, object: &Json<'_>, indent: usize, depth: usize) {
-    let required = object.get("required").items();
+    let required: HashSet<&str> =
+        object.get("required").items().iter().filter_map(Json::text).collect();
     for (index, (name, schema)) in object.get("properties").fields().iter().enumerate() {
         if index > 0 {
             out.push('\n');
@@ -60,8 +63,7 @@ fn write_members(out: &mut String, object: &Json<'_>, indent: usize, depth: usiz
         }
         out.extend(std::iter::repeat_n(' ', indent));
         out.push_str(name);
-        let is_required = required.iter().any(|item| item.text() == Some(name));
-        out.push_str(if is_required { ": " } else { "?: " });
+        out.push_str(if required.contains(name.as_ref()) { ": " } else { "?: " });
         write_type(out, schema, indent, depth + 1);
         out.push(',');
     }

@@ -13,11 +13,15 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::count::{Counter, Passed};
 use super::counted::{CountedTokens, EstimatedPart};
 use super::model_tokens::{self, CountBasis, Framing};
+use super::reply::ReplyMeter;
+use super::stream::{StreamEnd, UsageMeter};
+use super::text::{OutputKind, OutputText};
+use crate::dialect::endpoint::Dialect;
 use crate::names::Endpoint;
+use crate::usage::Conditions;
 
 /// Counted and reported tokens of one class of requests.
 #[derive(Default)]
@@ -128,7 +132,7 @@ fn count(
     record: &Value,
     endpoint: Endpoint,
     model: &str,
-    answer: Option<&Answer>,
+    answer: Option<&OutputText>,
 ) -> CountedTokens {
     let request = record["request_body"].to_string();
     let passed = Passed { endpoint, model, configured: None, request: request.as_bytes(), answer };
@@ -153,39 +157,21 @@ fn measure_prompts() -> Option<Table> {
     Some(rows)
 }
 
-/// An answer given as one JSON object.
-fn answer_of(answer: &Value) -> Answer {
-    let mut texts = Vec::new();
-    let mut calls = 0;
-    let mut add = |value: &Value| match value {
-        Value::Null => {}
-        Value::String(text) => texts.push(text.clone()),
-        other => texts.push(other.to_string()),
+/// What the meters keep of a recorded answer, and whether reasoning is seen in it.
+fn answer_of(record: &Value, endpoint: Endpoint) -> Option<OutputText> {
+    let dialect = if endpoint == Endpoint::Messages { Dialect::Anthropic } else { Dialect::OpenAi };
+    let body = record["response_body"].as_str()?;
+    let is_stream = record["is_stream"] == true;
+    let facts = if is_stream {
+        let mut meter = UsageMeter::new(dialect, endpoint);
+        meter.feed(body.as_bytes());
+        meter.finish(StreamEnd::Complete, None, &Conditions::default())
+    } else {
+        let mut meter = ReplyMeter::new(dialect, endpoint, 200);
+        meter.feed(body.as_bytes());
+        meter.finish(true, None, &Conditions::default())
     };
-    for choice in answer["choices"].as_array().into_iter().flatten() {
-        add(&choice["text"]);
-        add(&choice["message"]["content"]);
-        add(&choice["message"]["refusal"]);
-        for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
-            calls += 1;
-            add(&call["function"]["name"]);
-            add(&call["function"]["arguments"]);
-        }
-    }
-    let items = answer["output"].as_array().or_else(|| answer["content"].as_array());
-    for item in items.into_iter().flatten() {
-        for part in item["content"].as_array().into_iter().flatten() {
-            add(&part["text"]);
-        }
-        add(&item["text"]);
-        if item["type"] == "function_call" || item["type"] == "tool_use" {
-            calls += 1;
-            add(&item["name"]);
-            add(&item["arguments"]);
-            add(&item["input"]);
-        }
-    }
-    Answer { texts, calls }
+    facts.saw_end.then_some(facts.text)
 }
 
 fn measure_answers() -> Option<Table> {
@@ -195,23 +181,21 @@ fn measure_answers() -> Option<Table> {
         let usage = &record["usage_reported"];
         let hidden = usage["reasoning"].as_u64().unwrap_or(0);
         let reported = usage["output"].as_u64().unwrap_or(0).saturating_sub(hidden);
-        let answer = record["response_body"].as_str().map(serde_json::from_str::<Value>);
-        let Some(Ok(answer)) = answer else { continue };
-        let answer = answer_of(&answer);
-        // Claude's thinking is in its output and not told apart.
-        let thinks = record["response_body"].to_string().contains("thinking");
-        if reported == 0
-            || answer.texts.is_empty()
-            || thinks
-            || usage["output_audio"].as_u64() > Some(0)
-        {
+        let Some(answer) = answer_of(&record, endpoint) else { continue };
+        let has = |kind| answer.pieces.iter().any(|piece| piece.kind == kind);
+        // What is billed of shown reasoning is not told apart, and sound is no text.
+        let speaks = usage["output_audio"].as_u64() > Some(0);
+        if reported == 0 || answer.pieces.is_empty() || has(OutputKind::Reasoning) || speaks {
             continue;
         }
         let counted = count(&record, endpoint, &model, Some(&answer));
         let Some(ours) = counted.output else { continue };
         let framing = model_tokens::resolve(&model, None).framing;
-        let class =
-            format!("{} / {}", if answer.calls > 0 { "calls" } else { "text" }, family(framing));
+        let class = format!(
+            "{} / {}",
+            if has(OutputKind::ToolName) { "calls" } else { "text" },
+            family(framing)
+        );
         rows.entry((endpoint, class)).or_default().pairs.push((ours, reported));
     }
     Some(rows)

@@ -1,6 +1,5 @@
 //! Rating: reported quantities at the prices of an instant, exact and without guessing.
 
-use crate::meter::Meter;
 use crate::money::{Amount, Currency};
 use crate::names::{ModelName, ProviderName};
 use crate::period::Timestamp;
@@ -125,9 +124,4 @@ fn rate_part(
             rounded,
         });
     }
-}
-
-/// The quantity of a charge as it is printed: whole, or with thousandths for seconds.
-pub fn printed_quantity(meter: Meter, atoms: u64) -> String {
-    meter.print(atoms)
 }

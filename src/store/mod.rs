@@ -1,9 +1,18 @@
 //! The books: the only door to their database.
 
+pub mod accounts;
 pub mod books;
 pub mod error;
+pub mod facts;
 pub mod imports;
+pub mod months;
+pub mod overview;
 pub mod posting;
+pub mod prices;
+pub mod projection;
+pub mod read;
+pub mod requests;
 pub mod rollups;
 mod rows;
 mod states;
+pub mod verify;

@@ -22,6 +22,15 @@ macro_rules! rows {
                 $(", value ->> '", stringify!($column), "'",)*
                 " FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
             );
+
+            /// Lists which of the rows offered do not stand in the table as they are.
+            pub(crate) const DIFFERING: &str = concat!(
+                "SELECT value ->> '", stringify!($first), "' FROM json_each($1) WHERE NOT EXISTS \
+                 (SELECT 1 FROM ", $table, " AS posted WHERE posted.", stringify!($first),
+                " = value ->> '", stringify!($first), "'",
+                $(" AND posted.", stringify!($column), " IS value ->> '", stringify!($column), "'",)*
+                ")"
+            );
         }
     };
 }

@@ -7,7 +7,7 @@ use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::{Amount, Currency};
 use counterfoil::names::{AttemptId, Clock, Endpoint, ModelName, RequestId};
 use counterfoil::period::Timestamp;
-use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
+use counterfoil::pricing::charge::{Charge, Unpriced, UnpricedReason, Valuation, ValuationStatus};
 use counterfoil::usage::{ModelUsage, ReportedUsage, UsageSource};
 use uuid::Uuid;
 
@@ -101,10 +101,15 @@ pub(crate) fn settlement(number: u128, input: u64, output: u64) -> Settlement {
         usage,
         billing_class: BillingClass::Billed,
         valuation: Valuation {
-            status: PricingStatus::PartiallyPriced,
+            status: ValuationStatus::PartiallyPriced,
             total: Some(charges.iter().map(|it| it.amount).sum()),
             charges,
-            unpriced: vec!["output".to_owned()],
+            unpriced: vec![Unpriced {
+                model: "gpt-5-2025-08-07".into(),
+                meter: Meter::Output,
+                quantity: 20,
+                reason: UnpricedReason::Meter,
+            }],
             currency: Currency::USD,
             price_version: "table-1".to_owned(),
             engine: "test".to_owned(),

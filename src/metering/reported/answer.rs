@@ -80,8 +80,15 @@ impl Answer {
 
     /// Whether the provider still works on it, and reports later.
     pub fn is_unfinished(&self) -> bool {
-        let unfinished =
-            ["queued", "in_progress", "requires_action", "cancelling", "validating", "finalizing"];
+        let unfinished = [
+            "queued",
+            "in_progress",
+            "requires_action",
+            "cancelling",
+            "canceling",
+            "validating",
+            "finalizing",
+        ];
         self.status.as_deref().is_some_and(|status| unfinished.contains(&status))
     }
 
@@ -106,7 +113,7 @@ impl Answer {
             match &*found.key {
                 "id" => self.id = id_text(value).or(self.id.take()),
                 "model" => self.model = model_name(value).or(self.model.take()),
-                "status" => self.status = short_name(value),
+                "status" | "processing_status" => self.status = short_name(value),
                 "service_tier" => self.service_tier = short_name(value),
                 "stop_reason" => self.finish_reason = short_name(value),
                 "incomplete_details" => {

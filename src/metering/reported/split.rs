@@ -4,8 +4,9 @@ use super::answer::{Answer, UsageField};
 use super::{anthropic, counts, openai};
 use crate::dialect::endpoint::Dialect;
 use crate::dialect::request::RequestFacts;
+use crate::meter::Quantities;
 use crate::names::Endpoint;
-use crate::usage::{Conditions, ReportedUsage, UsageFlag, UsageSource};
+use crate::usage::{Conditions, ModelUsage, ReportedUsage, UsageFlag, UsageSource};
 
 /// Splits what an answer said. What it says wins over `context`, and context over the request;
 /// see [`super::split_reply`] for the keys.
@@ -35,7 +36,7 @@ pub fn split(
     if answer.error.is_some() {
         usage.flags.push(UsageFlag::ErrorInAnswer);
     }
-    add_units(context, &mut usage);
+    add_units(context, answer, &mut usage);
     usage.flags.sort_unstable();
     usage.flags.dedup();
     usage
@@ -47,10 +48,14 @@ fn unreported(endpoint: Endpoint, asked: Option<&RequestFacts>, answer: &Answer)
         (Endpoint::CountTokens | Endpoint::Moderations, _) => {
             ReportedUsage::none(UsageSource::NotMetered)
         }
+        // Files, stores and the like are also "in progress"; they have no usage to wait for.
+        (Endpoint::Other, _) if answer.usage == UsageField::Missing => {
+            ReportedUsage::none(UsageSource::NotMetered)
+        }
         (_, true) => ReportedUsage::none(UsageSource::Awaiting),
         (Endpoint::Images, _) => openai::images_by_piece(asked, answer),
         (Endpoint::Speech, _) => openai::speech_by_character(asked),
-        (Endpoint::Other | Endpoint::Batches, _) if answer.usage == UsageField::Missing => {
+        (Endpoint::Batches, _) if answer.usage == UsageField::Missing => {
             ReportedUsage::none(UsageSource::NotMetered)
         }
         _ => ReportedUsage::none(UsageSource::Absent),
@@ -93,7 +98,7 @@ fn merge_conditions(told: &Conditions, served: &Conditions) -> Conditions {
 }
 
 /// Things counted outside the body, where the body itself did not count them.
-fn add_units(context: &Conditions, usage: &mut ReportedUsage) {
+fn add_units(context: &Conditions, answer: &Answer, usage: &mut ReportedUsage) {
     for (key, value) in context.iter() {
         let Some(meter) = key.strip_prefix("units.").and_then(counts::unit_meter) else {
             continue;
@@ -101,10 +106,19 @@ fn add_units(context: &Conditions, usage: &mut ReportedUsage) {
         if usage.quantities().get(meter).is_some_and(|atoms| atoms > 0) {
             continue;
         }
-        match (value.parse::<u64>(), usage.parts.first_mut()) {
-            (Ok(atoms), Some(part)) => part.quantities.add(meter, atoms),
-            (Ok(_), None) => {}
-            (Err(_), _) => usage.flags.push(UsageFlag::MalformedCount),
+        let Ok(units) = value.parse::<u64>() else {
+            usage.flags.push(UsageFlag::MalformedCount);
+            continue;
+        };
+        let atoms = units.saturating_mul(meter.atoms_per_unit());
+        match usage.parts.first_mut() {
+            Some(part) => part.quantities.add(meter, atoms),
+            // Known beside tokens that are not: the source keeps saying that those are missing.
+            None => usage.parts.push(ModelUsage {
+                model: answer.model.clone(),
+                quantities: Quantities::from_iter([(meter, atoms)]),
+                context_tokens: 0,
+            }),
         }
     }
 }

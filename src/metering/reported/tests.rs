@@ -292,6 +292,12 @@ fn usage_that_is_missing_has_a_reason() {
     let empty = openai(Endpoint::Chat, json!({"usage": {}}));
     assert_eq!((empty.source, empty.flags), (UsageSource::Absent, vec![UsageFlag::EmptyUsage]));
     assert_eq!(source(Endpoint::Other, json!({"data": []})), UsageSource::NotMetered);
+    let store = json!({"object": "vector_store", "status": "in_progress"});
+    assert_eq!(source(Endpoint::Other, store), UsageSource::NotMetered);
+    let run = json!({"object": "thread.run", "status": "queued", "usage": null});
+    assert_eq!(source(Endpoint::Other, run), UsageSource::Awaiting);
+    let messages = json!({"type": "message_batch", "processing_status": "in_progress"});
+    assert_eq!(source(Endpoint::Batches, messages), UsageSource::Awaiting);
     assert_eq!(source(Endpoint::CountTokens, json!({"input_tokens": 5})), UsageSource::NotMetered);
     let failed = openai(Endpoint::Chat, json!({"error": {"code": 502}}));
     assert_eq!(failed.flags, [UsageFlag::ErrorInAnswer]);
@@ -339,6 +345,8 @@ fn units_from_outside_count_only_where_the_body_is_silent() {
     let usage = told(json!({"usage": numbers}));
     assert_eq!(usage.parts[0].quantities.get(Meter::WebSearch), Some(4));
     assert_eq!(usage.conditions.iter().collect::<Vec<_>>(), [("processing", "batch")]);
+    let silent = told(json!({"model": "gpt-5"}));
+    assert_eq!((meters(&silent), silent.source), (vec![("web_search", 4)], UsageSource::Absent));
     let tools = json!({"web_search": {"num_requests": 2}});
     let usage = told(json!({"usage": numbers, "tool_usage": tools}));
     assert_eq!(usage.parts[0].quantities.get(Meter::WebSearch), Some(2));

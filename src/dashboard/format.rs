@@ -1,0 +1,304 @@
+//! How money, tokens, times and shares are printed: integers in, text out, the exact value beside.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use serde::{Serialize, Serializer};
+
+use crate::money::{Amount, Currency};
+use crate::period::{ChargePeriod, DAY_US, HOUR_US, SECOND_US, Timestamp};
+
+/// A sum as a page shows it. In JSON it is the exact decimal as text; the currency stands beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Money {
+    /// The sum.
+    pub amount: Amount,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// A shortened text with its exact value in `value` and `title`.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<data value="{{ value }}" title="{{ value }}{% if !unit.is_empty() %} {{ unit }}{% endif %}">{{ text }}</data>"#
+)]
+pub struct Cell {
+    /// What is read.
+    pub text: String,
+    /// What is exact.
+    pub value: String,
+    /// Unit of the exact value.
+    pub unit: String,
+}
+
+// The template above escapes its three texts itself.
+impl HtmlSafe for Cell {}
+
+const CENT: i128 = 10_000_000_000;
+const MICRO: i128 = 1_000_000;
+
+impl Money {
+    /// A sum in its currency.
+    pub const fn new(amount: Amount, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// For totals: two decimals, half to even; a non-zero sum below half a cent says so.
+    pub fn cents(&self) -> Cell {
+        self.cell(self.cents_text())
+    }
+
+    /// For single calls: six decimals without needless zeros, more where the sum is finer.
+    pub fn fine(&self) -> Cell {
+        self.cell(self.fine_text())
+    }
+
+    /// The text of [`Self::cents`].
+    pub fn cents_text(&self) -> String {
+        let pico = self.amount.pico();
+        let cents = divide_half_even(pico.unsigned_abs(), CENT.unsigned_abs());
+        let symbol = symbol(self.currency);
+        if cents == 0 && pico != 0 {
+            let side = if pico < 0 { "−" } else { "" };
+            return format!("{side}< {symbol}0.01");
+        }
+        let sign = if pico < 0 { "−" } else { "" };
+        format!("{sign}{symbol}{}.{:02}", grouped(cents / 100), cents % 100)
+    }
+
+    /// The text of [`Self::fine`].
+    pub fn fine_text(&self) -> String {
+        let pico = self.amount.pico();
+        let sign = if pico < 0 { "−" } else { "" };
+        let symbol = symbol(self.currency);
+        let size = pico.unsigned_abs();
+        if size > 0 && size < MICRO.unsigned_abs() {
+            let exact = Amount::from_pico(pico.abs()).to_string();
+            return format!("{sign}{symbol}{exact}");
+        }
+        let micros = divide_half_even(size, MICRO.unsigned_abs());
+        let fraction = format!("{:06}", micros % 1_000_000);
+        let kept = fraction.trim_end_matches('0');
+        format!("{sign}{symbol}{}.{kept:0<2}", grouped(micros / 1_000_000))
+    }
+
+    /// The exact decimal with its currency: `12.431 USD`.
+    pub fn exact(&self) -> String {
+        format!("{} {}", self.amount, self.currency)
+    }
+
+    /// This sum for one of `n`, rounded half to even at 10⁻¹²; `None` for none.
+    pub fn per(&self, n: u64) -> Option<Self> {
+        let size = divide_half_even(self.amount.pico().unsigned_abs(), u128::from(n).max(1));
+        let size = i128::try_from(size).ok()?;
+        let signed = if self.amount.pico() < 0 { -size } else { size };
+        (n > 0).then(|| Self::new(Amount::from_pico(signed), self.currency))
+    }
+
+    fn cell(&self, text: String) -> Cell {
+        Cell { text, value: self.amount.to_string(), unit: self.currency.to_string() }
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.amount.serialize(serializer)
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A whole number for a table.
+pub fn count(number: u64) -> String {
+    grouped(u128::from(number))
+}
+
+/// A large number for a tile: `18.4 M`, with the exact number beside it.
+pub fn brief(number: u64, unit: &str) -> Cell {
+    let scales = [(1_000_000_000_u64, "G"), (1_000_000, "M"), (10_000, "k")];
+    let found = scales.iter().find(|(from, _)| number >= *from);
+    let text = found.map_or_else(
+        || count(number),
+        |(from, letter)| {
+            let tenth = if *letter == "k" { 100 } else { from / 10 };
+            let tenths = number / tenth;
+            format!("{}.{} {letter}", count(tenths / 10), tenths % 10)
+        },
+    );
+    Cell { text, value: number.to_string(), unit: unit.to_owned() }
+}
+
+/// A share in percent with one decimal; never `0.0 %` for something.
+pub fn percent(part: u128, whole: u128) -> String {
+    if whole == 0 {
+        return "–".to_owned();
+    }
+    let per_mille = divide_half_even(part.saturating_mul(1_000), whole);
+    match (per_mille, part) {
+        (0, 1..) => "< 0.1 %".to_owned(),
+        _ => format!("{}.{} %", per_mille / 10, per_mille % 10),
+    }
+}
+
+/// How a sum moved against an earlier one: `12.3 % more`.
+pub fn change(now: Amount, before: Amount) -> Option<String> {
+    let (now, before) = (now.pico(), before.pico());
+    if before <= 0 {
+        return None;
+    }
+    let word = if now >= before { "more" } else { "less" };
+    let moved = percent((now - before).unsigned_abs(), before.unsigned_abs());
+    Some(if now == before { "the same".to_owned() } else { format!("{moved} {word}") })
+}
+
+/// A span of time: `320 ms`, `1.24 s`, `2 min 5 s`.
+pub fn duration(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{} ms", micros / 1_000),
+        1_000_000..60_000_000 => {
+            format!("{}.{:02} s", micros / 1_000_000, micros / 10_000 % 100)
+        }
+        _ => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
+    }
+}
+
+/// How long ago: `3 s ago`.
+pub fn ago(now: Timestamp, then: Timestamp) -> String {
+    let micros = (now.micros() - then.micros()).max(0);
+    let (number, unit) = match micros {
+        0..60_000_000 => (micros / SECOND_US, "s"),
+        60_000_000..HOUR_US => (micros / (60 * SECOND_US), "min"),
+        HOUR_US..DAY_US => (micros / HOUR_US, "h"),
+        _ => (micros / DAY_US, "days"),
+    };
+    format!("{number} {unit} ago")
+}
+
+/// An instant for a table whose header names the zone: `2026-10-31 23:59:58`.
+pub fn instant(at: Timestamp) -> String {
+    at.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// An instant with its zone: `2026-10-31 23:59:58 UTC`.
+pub fn instant_utc(at: Timestamp) -> String {
+    format!("{} UTC", instant(at))
+}
+
+/// A hash or id, shortened.
+pub fn short(id: &str) -> String {
+    let head: String = id.chars().take(12).collect();
+    if head.len() < id.len() { format!("{head}…") } else { head }
+}
+
+/// The word of the books for people: `provider_error` as `provider error`.
+pub fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// Serializes as the printed text; instants in RFC 3339, UTC.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// Serializes a span as `{"start", "end"}` in RFC 3339, UTC, half-open.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn as_span<S: Serializer>(span: &ChargePeriod, to: S) -> Result<S::Ok, S::Error> {
+    let ends = [("start", span.start.to_string()), ("end", span.end.to_string())];
+    to.collect_map(ends)
+}
+
+/// A quotient rounded to the nearest integer, ties to the even one.
+pub fn divide_half_even(number: u128, by: u128) -> u128 {
+    let (quotient, rest) = (number / by, number % by);
+    let twice = rest.saturating_mul(2);
+    let up = twice > by || (twice == by && quotient % 2 == 1);
+    quotient + u128::from(up)
+}
+
+fn symbol(currency: Currency) -> String {
+    match currency.as_str() {
+        "USD" => "$".to_owned(),
+        "EUR" => "€".to_owned(),
+        "GBP" => "£".to_owned(),
+        other => format!("{other} "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Money {
+        Money::new(text.parse().unwrap(), Currency::USD)
+    }
+
+    #[test]
+    fn totals_show_cents_and_the_exact_value_beside_them() {
+        assert_eq!(usd("11902.444").cents_text(), "$11,902.44");
+        assert_eq!(usd("0.125").cents_text(), "$0.12");
+        assert_eq!(usd("-3").cents_text(), "−$3.00");
+        let html = usd("11902.444").cents().to_string();
+        assert_eq!(html, r#"<data value="11902.444" title="11902.444 USD">$11,902.44</data>"#);
+    }
+
+    #[test]
+    fn something_is_never_printed_as_nothing() {
+        assert_eq!(usd("0.000124").cents_text(), "< $0.01");
+        assert_eq!(usd("0").cents_text(), "$0.00");
+        assert_eq!(usd("0.000124").fine_text(), "$0.000124");
+        assert_eq!(usd("0.000000025").fine_text(), "$0.000000025");
+        assert_eq!(usd("0").fine_text(), "$0.00");
+        assert_eq!(usd("2.5").fine_text(), "$2.50");
+        assert_eq!(percent(1, 100_000), "< 0.1 %");
+        assert_eq!(percent(0, 7), "0.0 %");
+        assert_eq!(percent(1, 0), "–");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_shortened_without_losing_the_exact_one() {
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(brief(18_449_999, "tokens").text, "18.4 M");
+        assert_eq!(brief(18_449_999, "tokens").value, "18449999");
+        assert_eq!(brief(9_999, "").text, "9,999");
+        assert_eq!(brief(12_345, "").text, "12.3 k");
+    }
+
+    #[test]
+    fn an_average_of_none_is_unknown() {
+        assert_eq!(usd("1").per(0), None);
+        assert_eq!(usd("1").per(3).unwrap().amount.to_string(), "0.333333333333");
+    }
+
+    #[test]
+    fn text_from_outside_is_escaped_in_a_cell() {
+        let cell = Cell { text: "<b>".into(), value: "\"x".into(), unit: String::new() };
+        let html = cell.to_string();
+        assert!(!html.contains("<b>") && !html.contains("\"\"x"), "{html}");
+    }
+
+    #[test]
+    fn time_passed_is_said_in_the_largest_fitting_unit() {
+        let then = Timestamp::from_micros(0);
+        assert_eq!(ago(Timestamp::from_micros(3 * SECOND_US), then), "3 s ago");
+        assert_eq!(ago(Timestamp::from_micros(2 * DAY_US), then), "2 days ago");
+        assert_eq!(duration(1_240_000), "1.24 s");
+        assert_eq!(duration(125_000_000), "2 min 5 s");
+    }
+}

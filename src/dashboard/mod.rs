@@ -1,0 +1,40 @@
+//! What a person sees: one file per page, same name as its template.
+
+pub mod assets;
+pub mod chart;
+pub mod format;
+pub mod guard;
+pub mod months;
+pub mod overview;
+pub mod page;
+pub mod request;
+pub mod requests;
+pub mod spend;
+pub mod state;
+pub mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use crate::dashboard::guard::AllowedHosts;
+use crate::dashboard::state::DashboardState;
+
+/// Every page over this state, behind the guard.
+pub fn router(state: DashboardState) -> Router {
+    let hosts: AllowedHosts = state.allowed_hosts.clone().into();
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/overview.json", get(overview::show))
+        .route("/overview.csv", get(overview::show))
+        .route("/requests", get(requests::show))
+        .route("/requests.json", get(requests::show))
+        .route("/requests.csv", get(requests::show))
+        .route("/requests/{id}", get(request::show))
+        .route("/assets/{name}", get(assets::asset))
+        .fallback(overview::nothing_here)
+        .layer(from_fn_with_state(hosts, guard::guard))
+        .with_state(Arc::new(state))
+}

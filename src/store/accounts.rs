@@ -1,0 +1,103 @@
+//! Who pays: credentials seen, and what people said of them and of names on invoices.
+
+use std::collections::BTreeMap;
+
+use crate::period::Timestamp;
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::read::get;
+
+/// A provider key that was used, never the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialRecord {
+    /// Keyed fingerprint.
+    pub credential: String,
+    /// Whose key it is.
+    pub provider: String,
+    /// Its last four characters.
+    pub hint: String,
+    /// `configured`, `passed_through`, `subscription`.
+    pub kind: String,
+    /// First use.
+    pub first_used: Timestamp,
+    /// Last use.
+    pub last_used: Timestamp,
+}
+
+/// What holds of a subject: attribute to value, the newest word of each; taken-back words left out.
+pub type Remarks = BTreeMap<String, BTreeMap<String, String>>;
+
+/// One thing a person says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark<'a> {
+    /// When.
+    pub said_at: Timestamp,
+    /// Who.
+    pub actor: &'a str,
+    /// `credential:ID`, `key:PROVIDER/ID`, `project:PROVIDER/ID`, `workspace:PROVIDER/ID`.
+    pub subject: &'a str,
+    /// `name`, `team`, `tied_to`, `known`.
+    pub attribute: &'a str,
+    /// Empty takes it back.
+    pub value: &'a str,
+}
+
+const CREDENTIALS: &str = "SELECT * FROM credentials ORDER BY provider, last_used DESC, credential";
+const REMARKS: &str = "
+SELECT subject, attribute, value FROM remarks r
+WHERE id = (SELECT MAX(id) FROM remarks
+            WHERE subject = r.subject AND attribute = r.attribute)";
+const SAY: &str = "INSERT INTO remarks (said_at, actor, subject, attribute, value)
+VALUES ($1, $2, $3, $4, $5)";
+
+/// Every credential seen.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, StoreError> {
+    let rows = sqlx::query(CREDENTIALS).fetch_all(books.pool()).await;
+    let read = |row| {
+        Ok(CredentialRecord {
+            credential: get(row, "credential")?,
+            provider: get(row, "provider")?,
+            hint: get(row, "hint")?,
+            kind: get(row, "kind")?,
+            first_used: Timestamp::from_micros(get(row, "first_used")?),
+            last_used: Timestamp::from_micros(get(row, "last_used")?),
+        })
+    };
+    rows.map_err(StoreError::database("credentials"))?.iter().map(read).collect()
+}
+
+/// What holds of every subject.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn remarks(books: &Books) -> Result<Remarks, StoreError> {
+    let rows = sqlx::query(REMARKS).fetch_all(books.pool()).await;
+    let mut all = Remarks::new();
+    for row in &rows.map_err(StoreError::database("remarks"))? {
+        let value: String = get(row, "value")?;
+        if !value.is_empty() {
+            all.entry(get(row, "subject")?).or_default().insert(get(row, "attribute")?, value);
+        }
+    }
+    Ok(all)
+}
+
+/// Appends a remark; what was said before stays.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
+    sqlx::query(SAY)
+        .bind(remark.said_at.micros())
+        .bind(remark.actor)
+        .bind(remark.subject)
+        .bind(remark.attribute)
+        .bind(remark.value)
+        .execute(books.writer())
+        .await
+        .map_err(StoreError::database("a remark"))?;
+    Ok(())
+}

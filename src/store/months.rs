@@ -1,0 +1,129 @@
+//! Months against exports: which days are spoken for, and the newest report of each month.
+
+use chrono::NaiveDate;
+
+use crate::period::{BillingPeriod, Timestamp};
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::read::{get, unreadable};
+
+/// A day an export of an account speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CoveredDay {
+    /// Who bills.
+    pub provider: String,
+    /// The account the export is of.
+    pub account: String,
+    /// `openai_cost`, `openai_usage`, `anthropic_cost`, `anthropic_tokens`.
+    pub format: String,
+    /// The provider's day, UTC.
+    pub day: NaiveDate,
+    /// When its newest batch was sealed.
+    pub sealed_at: Timestamp,
+}
+
+/// The newest report of a provider, account and month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportRecord {
+    /// Its id.
+    pub report: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Who bills.
+    pub provider: String,
+    /// The account.
+    pub account: String,
+    /// The month.
+    pub period: BillingPeriod,
+    /// The engine's word for it.
+    pub status: String,
+    /// The whole report as JSON.
+    pub body: String,
+}
+
+const DAYS: &str = "
+SELECT b.provider, b.account, b.format, d.day, MAX(s.sealed_at) AS sealed_at
+FROM import_days d
+JOIN import_batches b ON b.batch = d.batch
+JOIN import_seals s ON s.batch = d.batch
+LEFT JOIN import_withdrawals w ON w.batch = d.batch
+WHERE w.batch IS NULL AND d.day >= $1 AND d.day < $2
+GROUP BY b.provider, b.account, b.format, d.day";
+
+const BEGINNINGS: &str = "
+SELECT provider, MIN(hour) AS first_hour FROM attempt_rollups GROUP BY provider";
+
+const REPORTS: &str = "
+SELECT * FROM reports r
+WHERE period >= $1 AND period <= $2
+  AND report = (SELECT MAX(report) FROM reports
+                WHERE provider = r.provider AND account = r.account AND period = r.period)
+ORDER BY period, provider, account";
+
+/// Days spoken for by sealed exports that were not withdrawn, from one day to before another.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn covered_days(
+    books: &Books,
+    from: NaiveDate,
+    until: NaiveDate,
+) -> Result<Vec<CoveredDay>, StoreError> {
+    let rows = sqlx::query(DAYS)
+        .bind(from.to_string())
+        .bind(until.to_string())
+        .fetch_all(books.pool())
+        .await
+        .map_err(StoreError::database("imported days"))?;
+    let read = |row| {
+        let day: String = get(row, "day")?;
+        Ok(CoveredDay {
+            provider: get(row, "provider")?,
+            account: get(row, "account")?,
+            format: get(row, "format")?,
+            day: day.parse().map_err(|_| unreadable("day", &day))?,
+            sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The newest report of each provider, account and month in a span of months, both included.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn reports(
+    books: &Books,
+    first: BillingPeriod,
+    last: BillingPeriod,
+) -> Result<Vec<ReportRecord>, StoreError> {
+    let rows = sqlx::query(REPORTS)
+        .bind(first.to_string())
+        .bind(last.to_string())
+        .fetch_all(books.pool())
+        .await
+        .map_err(StoreError::database("reports"))?;
+    let read = |row| {
+        let period: String = get(row, "period")?;
+        Ok(ReportRecord {
+            report: get(row, "report")?,
+            made_at: Timestamp::from_micros(get(row, "made_at")?),
+            provider: get(row, "provider")?,
+            account: get(row, "account")?,
+            period: period.parse().map_err(|_| unreadable("period", &period))?,
+            status: get(row, "status")?,
+            body: get(row, "body")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Providers with attempts, and the hour of their first one.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let rows = sqlx::query(BEGINNINGS).fetch_all(books.pool()).await;
+    let read = |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
+    rows.map_err(StoreError::database("the first attempts"))?.iter().map(read).collect()
+}

@@ -1,3 +1,51 @@
+//! The commands: one file each, dispatched here.
+
+mod config_check;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An LLM gateway that keeps the stub of every request, and explains the provider's bill.
+#[derive(Parser)]
+#[command(name = "counterfoil", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::ServeArguments),
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the configuration in force, secrets hidden, or say what is wrong with it.
+    Check {
+        /// The file; without it, the defaults and the environment.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Reads the command line and runs what it says.
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Config { command: ConfigCommand::Check { config } } => {
+            config_check::run(config.as_deref())
+        }
+    }
+}
 //! What a person can type: one file per command.
 
 pub mod prices;

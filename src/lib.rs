@@ -2,6 +2,7 @@
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
 pub mod bookkeeping;
+pub mod cli;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;

@@ -1,3 +1,6 @@
 //! The story after the fact: what the journal holds is posted, verified, kept and let go.
 
+pub mod backup;
 pub mod post;
+pub mod retention;
+pub mod verify;

@@ -44,7 +44,7 @@ pub async fn retire(
     while retired.differing.is_empty() && after < posted_n {
         let records = reader.after(after, posted_n, BATCH).await?;
         let old = records.iter().take_while(|record| record.at < before).count();
-        let Some(last) = records.iter().take(old).last().map(|record| record.n) else { break };
+        let Some(last) = records[..old].last().map(|record| record.n) else { break };
         let offered = records.into_iter().take(old).map(offer).collect::<Result<Vec<_>, _>>()?;
         retired.differing = verify::differing(books, journal.node(), &offered).await?;
         if retired.differing.is_empty() {

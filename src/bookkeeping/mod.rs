@@ -2,4 +2,7 @@
 
 pub mod close;
 pub mod import;
+pub mod backup;
 pub mod post;
+pub mod retention;
+pub mod verify;

@@ -50,3 +50,7 @@ pub fn run() -> ExitCode {
 
 pub mod prices;
 pub mod rate;
+//! The commands: one file each.
+
+pub mod backup;
+pub mod verify;

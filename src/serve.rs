@@ -21,6 +21,8 @@ use tower::ServiceExt as _;
 use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
+use crate::dashboard;
+use crate::dashboard::state::DashboardState;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
 use crate::gateway::failpoint::Failpoints;
@@ -57,6 +59,8 @@ pub struct ServeOptions {
 pub struct Running {
     /// Where clients call.
     pub proxy_addr: SocketAddr,
+    /// Where the dashboard answers.
+    pub dashboard_addr: SocketAddr,
     /// What the journal found on opening.
     pub opened: Opened,
     gateway: Gateway,
@@ -145,7 +149,7 @@ pub fn wall_clock() -> Clock {
 /// # Errors
 /// Something it needs cannot be had; nothing keeps running.
 pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
-    let ServeOptions { config, clock, banner: _ } = options;
+    let ServeOptions { config, clock, banner } = options;
     let providers = config.provider_settings()?;
     let callers = config.caller_settings()?;
     std::fs::create_dir_all(&config.data)
@@ -183,11 +187,24 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
     let poster = Poster::new(journal.clone(), books.clone()).await?;
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
     let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
+    let pages = bind(config.dashboard_listen).await?;
+    let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
+    let dashboard = dashboard::router(DashboardState {
+        books: books.clone(),
+        clock: clock.clone(),
+        proxy_base_url: format!("http://{proxy_addr}"),
+        banner,
+        allowed_hosts: Vec::new(),
+    });
     let (stop, stopped) = watch::channel(false);
-    let listeners = vec![tokio::spawn(listen(listener, routes, stopped))];
+    let listeners = vec![
+        tokio::spawn(listen(listener, routes, stopped.clone())),
+        tokio::spawn(listen(pages, dashboard, stopped)),
+    ];
     let patience = config.timeouts.shutdown();
     Ok(Running {
         proxy_addr,
+        dashboard_addr,
         opened,
         gateway,
         journal,
@@ -255,6 +272,11 @@ impl Running {
     /// The journal the calls are written to.
     pub const fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The dashboard's address as a URL.
+    pub fn dashboard_url(&self) -> String {
+        format!("http://{}", self.dashboard_addr)
     }
 
     /// The gateway's address as a URL.

@@ -1,6 +1,9 @@
 //! The commands: one file each, dispatched here.
 
 mod config_check;
+pub mod prices;
+mod prices_command;
+pub mod rate;
 mod serve;
 
 use std::path::PathBuf;
@@ -25,6 +28,17 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Look at the prices.
+    Prices {
+        #[command(subcommand)]
+        command: prices_command::PricesCommand,
+    },
+    /// Price answers: one JSON object a line in, one a line out.
+    Rate {
+        /// Price files laid over the built-in ones.
+        #[arg(long)]
+        overlay: Vec<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -44,6 +58,8 @@ pub fn run() -> ExitCode {
         Command::Config { command: ConfigCommand::Check { config } } => {
             config_check::run(config.as_deref())
         }
+        Command::Prices { command } => prices_command::run(command),
+        Command::Rate { overlay } => prices_command::rate_lines(&overlay),
     }
 }
 //! What a person can type: one file per command.

@@ -77,7 +77,10 @@ async fn serve(config: Config) -> Result<(), String> {
 
 fn announce(running: &Running) {
     let url = running.proxy_url();
-    tracing::info!("ready: OPENAI_BASE_URL={url}/openai/v1 ANTHROPIC_BASE_URL={url}/anthropic");
+    let pages = running.dashboard_url();
+    tracing::info!(
+        "ready: OPENAI_BASE_URL={url}/openai/v1 ANTHROPIC_BASE_URL={url}/anthropic dashboard {pages}"
+    );
     let opened = &running.opened;
     if !opened.orphans.is_empty() {
         tracing::warn!(

@@ -21,9 +21,7 @@ use crate::gateway::running::InFlight;
 use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::settlement::{Outcome, Settlement};
-use crate::metering::answer::Answer;
 use crate::metering::stream::{StreamEnd, StreamFacts};
-use crate::metering::text::OutputKind;
 use crate::names::ModelName;
 use crate::pricing::charge::ValuationStatus;
 use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
@@ -414,12 +412,7 @@ fn count(
     request: Bytes,
     facts: Option<StreamFacts>,
 ) {
-    let answer = facts.map(|facts| {
-        let pieces = facts.text.pieces;
-        let calls = pieces.iter().filter(|piece| piece.kind == OutputKind::ToolName).count();
-        let visible = pieces.into_iter().filter(|piece| piece.kind != OutputKind::Reasoning);
-        Answer { texts: visible.map(|piece| piece.text).collect(), calls }
-    });
+    let answer = facts.map(|facts| facts.text);
     shared.count(CountingJob {
         attempt: placed.attempt,
         endpoint: placed.endpoint,

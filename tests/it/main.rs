@@ -3,10 +3,15 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test that cannot go on should fail loudly"
 )]
 
 mod client;
 mod house;
 mod json_calls;
+#[path = "../support/recorded.rs"]
+mod recorded;
+mod recorded_traffic;
+mod streams;
 mod upstream;

@@ -1,11 +1,14 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
+pub mod access;
 pub mod bookkeeping;
 pub mod cli;
+pub mod config;
 pub mod dashboard;
 pub mod dialect;
 pub mod gateway;
+pub mod ingress;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;
@@ -15,7 +18,11 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod pricing;
+pub mod routing;
 pub mod reconcile;
 pub mod sandbox;
+pub mod serve;
 pub mod store;
+pub mod telemetry;
+pub mod upstream;
 pub mod usage;

@@ -1,3 +1,15 @@
 //! The live story: a call is placed, relayed, settled and counted.
 
+pub mod answer;
+pub mod batch;
+pub mod call;
 pub mod counting;
+pub mod decode;
+pub mod error;
+pub mod exchange;
+pub mod failpoint;
+pub mod later;
+pub mod relay;
+pub mod record;
+pub mod running;
+pub mod settle;

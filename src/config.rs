@@ -1,0 +1,644 @@
+//! The configuration: a TOML file, `COUNTERFOIL_...` over it, and where secrets are to be found.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::Uri;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use crate::dialect::endpoint::Dialect;
+
+/// Everything that can be configured, with its defaults. Fields are read by `serve`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where clients call.
+    pub listen: SocketAddr,
+    /// Where the dashboard answers; loopback until it has a sign-in.
+    pub dashboard_listen: SocketAddr,
+    /// The data folder: journal, books and the fingerprint key.
+    pub data: PathBuf,
+    /// What happens to calls while the journal cannot take them.
+    pub on_journal_failure: OnJournalFailure,
+    /// A price file of the user's own, laid over the built-in table.
+    pub price_overlay: Option<PathBuf>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Providers by the first segment of their path. `openai` and `anthropic` need no entry.
+    pub providers: BTreeMap<String, ProviderEntry>,
+    /// Who may call, by name. Empty: whoever reaches the loopback address, with their own key.
+    pub callers: BTreeMap<String, CallerEntry>,
+}
+
+/// What happens to calls while the journal cannot take an intent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnJournalFailure {
+    /// They are answered 503 with `Retry-After`.
+    #[default]
+    Refuse,
+    /// They pass without a record; the span is appended as a coverage gap afterwards.
+    AllowUntracked,
+}
+
+/// How long things may take, in whole seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// To connect to a provider.
+    pub connect_s: u64,
+    /// From sending a request to the provider's response headers.
+    pub headers_s: u64,
+    /// Between two pieces of an answer.
+    pub idle_s: u64,
+    /// To read the rest of an answer whose client has gone.
+    pub drain_s: u64,
+    /// From the first signal to the end of the process.
+    pub shutdown_s: u64,
+}
+
+/// How large things may be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest request body that is metered, in MiB; others stream through unlimited.
+    pub body_mib: usize,
+    /// Largest memory the bodies waiting to be counted may take, in MiB.
+    pub counting_queue_mib: usize,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderEntry {
+    /// Where it answers, without `/v1`: `https://api.openai.com`.
+    pub base_url: Option<String>,
+    /// The key used for every call: `env:NAME`, `file:PATH` or the key itself.
+    #[serde(deserialize_with = "optional_secret")]
+    pub api_key: Option<SecretString>,
+    /// `openai` or `anthropic`; by default what the provider's name says.
+    pub dialect: Option<DialectName>,
+    /// Whether plain `http://` beyond this machine is meant.
+    pub allow_http: bool,
+}
+
+/// A dialect as the configuration spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialectName {
+    /// OpenAI's formats.
+    Openai,
+    /// Anthropic's formats.
+    Anthropic,
+}
+
+/// Someone who may call.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerEntry {
+    /// The token they send as their API key: `env:NAME`, `file:PATH` or the token itself.
+    #[serde(deserialize_with = "secret")]
+    pub token: SecretString,
+    /// The team their calls belong to.
+    #[serde(default)]
+    pub team: Option<String>,
+}
+
+/// A provider as `serve` uses it: checked, with its secret read.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// First segment of its native path.
+    pub name: String,
+    /// Scheme, authority and path prefix, without a slash at the end.
+    pub base_url: String,
+    /// The key, where one is configured.
+    pub api_key: Option<SecretString>,
+    /// Its formats.
+    pub dialect: Dialect,
+}
+
+/// A caller as `serve` uses it: with its token read.
+#[derive(Clone, Debug)]
+pub struct CallerSettings {
+    /// The name in the configuration.
+    pub name: String,
+    /// The token.
+    pub token: SecretString,
+    /// The team.
+    pub team: Option<String>,
+}
+
+/// Why a configuration cannot be used. Says the key and what to do; never a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file or an override is not what the sample describes.
+    #[error("{origin}: {message}")]
+    Malformed {
+        /// The file, or the environment.
+        origin: String,
+        /// Where and what; taken from the parser.
+        message: String,
+    },
+    /// A value that cannot be meant.
+    #[error("{key}: {problem}")]
+    Unusable {
+        /// The key in the file.
+        key: String,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4180)),
+            dashboard_listen: SocketAddr::from(([127, 0, 0, 1], 4181)),
+            data: PathBuf::from("data"),
+            on_journal_failure: OnJournalFailure::default(),
+            price_overlay: None,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            providers: BTreeMap::new(),
+            callers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect_s: 10, headers_s: 600, idle_s: 300, drain_s: 60, shutdown_s: 90 }
+    }
+}
+
+impl Timeouts {
+    /// To connect.
+    pub const fn connect(&self) -> Duration {
+        Duration::from_secs(self.connect_s)
+    }
+
+    /// To the response headers.
+    pub const fn headers(&self) -> Duration {
+        Duration::from_secs(self.headers_s)
+    }
+
+    /// Between two pieces.
+    pub const fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_s)
+    }
+
+    /// For the rest of an answer nobody waits for.
+    pub const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_s)
+    }
+
+    /// For an orderly end.
+    pub const fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_s)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_mib: 32, counting_queue_mib: 64 }
+    }
+}
+
+impl Config {
+    /// Reads a file, where one is named, and lays the `COUNTERFOIL_...` variables over it.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let overrides = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?,
+        };
+        let origin = file.map_or_else(|| "the configuration".into(), |f| f.display().to_string());
+        Self::from_text(&text, &origin, overrides)
+    }
+
+    /// Reads a text as [`Config::load`] reads its file. `origin` names it in errors.
+    pub fn from_text(
+        text: &str,
+        origin: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let malformed = |error: &toml::de::Error| ConfigError::Malformed {
+            origin: origin.to_owned(),
+            message: described(error, text),
+        };
+        // Parsed once as it stands, so that an error names the line of the file.
+        toml::from_str::<Self>(text).map_err(|error| malformed(&error))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| malformed(&error))?;
+        let mut overridden = Vec::new();
+        for (name, value) in environment {
+            if let Some(path) = override_path(&name) {
+                set_override(&mut table, &path, &value);
+                overridden.push(name);
+            }
+        }
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            overridden.sort();
+            ConfigError::Malformed {
+                origin: format!("environment ({})", overridden.join(", ")),
+                message: error.message().to_owned(),
+            }
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The providers, the two that need no entry included, with their secrets read.
+    pub fn provider_settings(&self) -> Result<Vec<ProviderSettings>, ConfigError> {
+        let mut entries = self.providers.clone();
+        for known in ["openai", "anthropic"] {
+            entries.entry(known.to_owned()).or_default();
+        }
+        entries.iter().map(|(name, entry)| entry.settings(name)).collect()
+    }
+
+    /// The callers with their tokens read.
+    pub fn caller_settings(&self) -> Result<Vec<CallerSettings>, ConfigError> {
+        let read = |(name, entry): (&String, &CallerEntry)| {
+            let key = format!("callers.{name}.token");
+            let token = read_secret(&key, &entry.token)?;
+            if token.expose_secret().len() < 16 {
+                let problem = "is shorter than 16 characters; use a long random one".to_owned();
+                return Err(ConfigError::Unusable { key, problem });
+            }
+            Ok(CallerSettings { name: name.clone(), token, team: entry.team.clone() })
+        };
+        self.callers.iter().map(read).collect()
+    }
+
+    /// The configuration in force as TOML text, secrets as their reference and last characters.
+    pub fn describe(&self) -> Result<String, ConfigError> {
+        let mut text = String::new();
+        let failure = match self.on_journal_failure {
+            OnJournalFailure::Refuse => "refuse",
+            OnJournalFailure::AllowUntracked => "allow_untracked",
+        };
+        let mut line = |key: &str, value: String| {
+            let _ = writeln!(text, "{key} = {value}");
+        };
+        line("listen", quoted(&self.listen.to_string()));
+        line("dashboard_listen", quoted(&self.dashboard_listen.to_string()));
+        line("data", quoted(&self.data.display().to_string()));
+        line("on_journal_failure", quoted(failure));
+        if let Some(overlay) = &self.price_overlay {
+            line("price_overlay", quoted(&overlay.display().to_string()));
+        }
+        let Timeouts { connect_s, headers_s, idle_s, drain_s, shutdown_s } = self.timeouts;
+        line("\n[timeouts]\nconnect_s", connect_s.to_string());
+        line("headers_s", headers_s.to_string());
+        line("idle_s", idle_s.to_string());
+        line("drain_s", drain_s.to_string());
+        line("shutdown_s", shutdown_s.to_string());
+        line("\n[limits]\nbody_mib", self.limits.body_mib.to_string());
+        line("counting_queue_mib", self.limits.counting_queue_mib.to_string());
+        for provider in self.provider_settings()? {
+            let entry = self.providers.get(&provider.name);
+            let _ = writeln!(text, "\n[providers.{}]", provider.name);
+            let _ = writeln!(text, "base_url = {}", quoted(&provider.base_url));
+            let dialect = match provider.dialect {
+                Dialect::OpenAi => "openai",
+                Dialect::Anthropic => "anthropic",
+            };
+            let _ = writeln!(text, "dialect = {}", quoted(dialect));
+            match entry.and_then(|entry| entry.api_key.as_ref()) {
+                Some(reference) => {
+                    let _ = writeln!(text, "api_key = {}", quoted(&hidden(reference)));
+                }
+                None => text.push_str("# no api_key: the caller's own key is passed through\n"),
+            }
+        }
+        self.caller_settings()?;
+        for (name, caller) in &self.callers {
+            let _ = writeln!(text, "\n[callers.{}]", quoted_key(name));
+            let _ = writeln!(text, "token = {}", quoted(&hidden(&caller.token)));
+            if let Some(team) = &caller.team {
+                let _ = writeln!(text, "team = {}", quoted(team));
+            }
+        }
+        Ok(text)
+    }
+
+    /// Refuses what cannot be meant, such as an open listener without callers.
+    ///
+    /// # Errors
+    /// The key at fault and what to write instead.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let unusable = |key: &str, problem: &str| {
+            Err(ConfigError::Unusable { key: key.to_owned(), problem: problem.to_owned() })
+        };
+        if !self.listen.ip().is_loopback() && self.callers.is_empty() {
+            return unusable(
+                "listen",
+                "is reachable from other machines, so at least one [callers.NAME] with a token is \
+                 needed; or listen on 127.0.0.1",
+            );
+        }
+        if !self.dashboard_listen.ip().is_loopback() {
+            return unusable(
+                "dashboard_listen",
+                "must be a loopback address: the dashboard has no sign-in yet; reach it through \
+                 an SSH tunnel",
+            );
+        }
+        if self.limits.body_mib == 0 {
+            return unusable("limits.body_mib", "must be at least 1");
+        }
+        for (name, entry) in &self.providers {
+            entry.checked_base_url(name)?;
+        }
+        Ok(())
+    }
+}
+
+impl ProviderEntry {
+    fn settings(&self, name: &str) -> Result<ProviderSettings, ConfigError> {
+        let api_key = self
+            .api_key
+            .as_ref()
+            .map(|reference| read_secret(&format!("providers.{name}.api_key"), reference))
+            .transpose()?;
+        let dialect = match self.dialect {
+            Some(DialectName::Openai) => Dialect::OpenAi,
+            Some(DialectName::Anthropic) => Dialect::Anthropic,
+            None if name == "anthropic" => Dialect::Anthropic,
+            None => Dialect::OpenAi,
+        };
+        let base_url = self.checked_base_url(name)?;
+        Ok(ProviderSettings { name: name.to_owned(), base_url, api_key, dialect })
+    }
+
+    fn checked_base_url(&self, name: &str) -> Result<String, ConfigError> {
+        let unusable = |problem: &str| ConfigError::Unusable {
+            key: format!("providers.{name}.base_url"),
+            problem: problem.to_owned(),
+        };
+        let named = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !named || name == "healthz" || name == "readyz" || name == "v1" {
+            return Err(ConfigError::Unusable {
+                key: format!("providers.{name}"),
+                problem: "a provider's name is the first segment of its path: lower-case letters, \
+                          digits and `-`, and neither v1, healthz nor readyz"
+                    .to_owned(),
+            });
+        }
+        let given = match (&self.base_url, name) {
+            (Some(url), _) => url.as_str(),
+            (None, "openai") => "https://api.openai.com",
+            (None, "anthropic") => "https://api.anthropic.com",
+            (None, _) => return Err(unusable("is missing")),
+        };
+        let base = given.trim_end_matches('/');
+        let uri: Uri = base.parse().map_err(|_| unusable("is no URL"))?;
+        let host = uri.host().ok_or_else(|| unusable("names no host"))?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(unusable("carries a user or password; use api_key"));
+        }
+        if uri.query().is_some() {
+            return Err(unusable("carries a query"));
+        }
+        if base.ends_with("/v1") {
+            return Err(unusable("ends in /v1; leave that off, the client's path brings it"));
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(base.to_owned()),
+            Some("http") if self.allow_http || is_this_machine(host) => Ok(base.to_owned()),
+            Some("http") => Err(unusable(
+                "sends keys and prompts in clear; use https, or set allow_http = true for this \
+                 provider if the network in between is yours",
+            )),
+            _ => Err(unusable("begins with neither https:// nor http://")),
+        }
+    }
+}
+
+/// The failpoint a debug build is asked to stop at, for tests of crashes: `name` or `name:n`.
+#[cfg(debug_assertions)]
+pub fn failpoint() -> Option<String> {
+    std::env::var_os("COUNTERFOIL_FAILPOINT")?.into_string().ok()
+}
+
+/// A release build has no failpoints.
+#[cfg(not(debug_assertions))]
+pub const fn failpoint() -> Option<String> {
+    None
+}
+
+/// The filter of log lines, `COUNTERFOIL_LOG`, in the syntax of tracing's `EnvFilter`.
+pub fn log_filter() -> Option<String> {
+    std::env::var_os("COUNTERFOIL_LOG")?.into_string().ok()
+}
+
+fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error> {
+    String::deserialize(source).map(SecretString::from)
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>, D::Error> {
+    secret(source).map(Some)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// `COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL` names `providers.openai.base_url`.
+fn override_path(name: &str) -> Option<Vec<String>> {
+    let rest = name.strip_prefix("COUNTERFOIL_")?;
+    if matches!(rest, "FAILPOINT" | "LOG" | "CONFIG" | "") {
+        return None;
+    }
+    Some(rest.split("__").map(str::to_lowercase).collect())
+}
+
+fn set_override(table: &mut toml::Table, path: &[String], value: &str) {
+    let Some((last, folders)) = path.split_last() else { return };
+    let mut table = table;
+    for folder in folders {
+        let entry = table.entry(folder.as_str()).or_insert_with(|| toml::Table::new().into());
+        if !entry.is_table() {
+            *entry = toml::Table::new().into();
+        }
+        let Some(inner) = entry.as_table_mut() else { return };
+        table = inner;
+    }
+    let typed = match (last.as_str(), value) {
+        // Everything else is text in the file, a key of digits alone included.
+        ("allow_http", "true") => true.into(),
+        ("allow_http", "false") => false.into(),
+        (key, text) if key.ends_with("_s") || key.ends_with("_mib") => {
+            text.parse::<i64>().map_or_else(|_| text.into(), toml::Value::from)
+        }
+        (_, text) => text.into(),
+    };
+    table.insert(last.clone(), typed);
+}
+
+/// A parser's message without the excerpt it prints, which may show a secret.
+fn described(error: &toml::de::Error, text: &str) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    format!("line {line}: {}", error.message())
+}
+
+fn read_secret(key: &str, reference: &SecretString) -> Result<SecretString, ConfigError> {
+    let text = reference.expose_secret();
+    let unusable = |problem: String| ConfigError::Unusable { key: key.to_owned(), problem };
+    let found = if let Some(name) = text.strip_prefix("env:") {
+        std::env::var_os(name)
+            .and_then(|value| value.into_string().ok())
+            .ok_or_else(|| unusable(format!("names the variable {name}, which is not set")))?
+    } else if let Some(path) = text.strip_prefix("file:") {
+        std::fs::read_to_string(path)
+            .map_err(|error| unusable(format!("names the file {path}: {error}")))?
+    } else {
+        text.to_owned()
+    };
+    let found = found.trim();
+    if found.is_empty() {
+        return Err(unusable("is empty".to_owned()));
+    }
+    if !found.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unusable("holds blanks or characters no HTTP header can carry".to_owned()));
+    }
+    Ok(SecretString::from(found))
+}
+
+fn hidden(reference: &SecretString) -> String {
+    let text = reference.expose_secret();
+    if text.starts_with("env:") || text.starts_with("file:") {
+        return text.to_owned();
+    }
+    "(hidden)".to_owned()
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn quoted_key(name: &str) -> String {
+    let bare = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::from_text(text, "test.toml", environment)
+    }
+
+    #[test]
+    fn nothing_configured_is_a_gateway_on_loopback_for_two_providers() {
+        let config = read("", &[]).unwrap();
+        assert!(config.listen.ip().is_loopback());
+        let names: Vec<_> =
+            config.provider_settings().unwrap().into_iter().map(|p| p.name).collect();
+        assert_eq!(names, ["anthropic", "openai"]);
+    }
+
+    #[test]
+    fn the_sample_file_is_read_as_it_stands() {
+        let sample = include_str!("../counterfoil.sample.toml");
+        read(sample, &[]).unwrap();
+    }
+
+    #[test]
+    fn a_variable_stands_over_the_file() {
+        let config = read(
+            "listen = '127.0.0.1:1'\n[timeouts]\nidle_s = 3\n",
+            &[
+                ("COUNTERFOIL_LISTEN", "127.0.0.1:2"),
+                ("COUNTERFOIL_TIMEOUTS__IDLE_S", "7"),
+                ("COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL", "http://127.0.0.1:9"),
+                ("OTHER", "x"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.timeouts.idle_s, 7);
+        assert_eq!(config.provider_settings().unwrap()[1].base_url, "http://127.0.0.1:9");
+    }
+
+    #[test]
+    fn a_bind_beyond_loopback_is_refused_without_callers() {
+        let refused = read("listen = '0.0.0.0:4180'", &[]).unwrap_err().to_string();
+        assert!(refused.contains("[callers.NAME]"), "{refused}");
+        let callers = "listen = '0.0.0.0:4180'\n[callers.app]\ntoken = 'a-long-random-token'";
+        read(callers, &[]).unwrap();
+        let dashboard = read("dashboard_listen = '0.0.0.0:1'", &[]).unwrap_err().to_string();
+        assert!(dashboard.contains("no sign-in"), "{dashboard}");
+    }
+
+    #[test]
+    fn a_base_url_that_cannot_be_meant_is_named() {
+        for (url, word) in [
+            ("https://api.example.com/v1", "/v1"),
+            ("http://api.example.com", "allow_http"),
+            ("https://u:p@example.com", "api_key"),
+            ("ftp://example.com", "https://"),
+            ("https://example.com?x=1", "query"),
+        ] {
+            let text = format!("[providers.x]\nbase_url = '{url}'");
+            let error = read(&text, &[]).unwrap_err().to_string();
+            assert!(error.contains(word), "{url}: {error}");
+            assert!(error.starts_with("providers.x.base_url"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_never_a_secret() {
+        let text = "[providers.openai]\napi_key = 'sk-very-secret'\nbase_ulr = 'x'\n";
+        let error = read(text, &[]).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("base_ulr"), "{error}");
+        let broken = read("[providers.openai]\napi_key = 'sk-very-secret\n", &[]).unwrap_err();
+        assert!(!broken.to_string().contains("very-secret"), "{broken}");
+    }
+
+    #[test]
+    fn the_description_hides_secrets_and_reads_back() {
+        let text = "[providers.openai]\napi_key = 'sk-very-secret'\n\
+                    [callers.app]\ntoken = 'a-long-random-token'\nteam = 'search'\n";
+        let config = read(text, &[]).unwrap();
+        let shown = config.describe().unwrap();
+        assert!(!shown.contains("very-secret") && !shown.contains("long-random"), "{shown}");
+        assert!(!format!("{config:?}").contains("very-secret"));
+        read(&shown.replace("(hidden)", "a-long-random-token"), &[]).unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "sk-from-file\n").unwrap();
+        let text = format!("[providers.openai]\napi_key = 'file:{}'", path.display());
+        let settings = read(&text, &[]).unwrap().provider_settings().unwrap();
+        assert_eq!(settings[1].api_key.as_ref().unwrap().expose_secret(), "sk-from-file");
+        let missing = "[providers.openai]\napi_key = 'env:COUNTERFOIL_TEST_NOT_SET'";
+        let error = read(missing, &[]).unwrap().provider_settings().unwrap_err().to_string();
+        assert!(error.contains("COUNTERFOIL_TEST_NOT_SET"), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! How an answer is read while it passes: as a stream, as one JSON body, as result lines, or not.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::dialect::endpoint::{Dialect, Purpose};
+use crate::dialect::request::RequestFacts;
+use crate::dialect::strip::UsageStripper;
+use crate::gateway::batch::BatchReader;
+use crate::gateway::decode;
+use crate::metering::reply::ReplyMeter;
+use crate::metering::stream::{StreamEnd, StreamFacts, UsageMeter};
+use crate::metering::text::OutputText;
+use crate::names::Endpoint;
+use crate::upstream::headers::{content_encoding, media_type};
+use crate::usage::{Conditions, ReportedUsage, UsageFlag, UsageSource};
+
+/// What reads an answer.
+#[derive(Debug)]
+pub enum Reading {
+    /// A server-sent event stream, and what takes out of it what we put in.
+    Stream(Box<UsageMeter>, Option<UsageStripper>),
+    /// One JSON body.
+    Reply(ReplyMeter),
+    /// Either of them, compressed against our wish: a bounded copy is read at the end.
+    Packed(PackedCopy),
+    /// The result lines of a batch job.
+    Lines(Box<BatchReader>),
+    /// A body that is billed and says nothing of it, such as audio.
+    Opaque(ReplyMeter),
+    /// Nothing: it passes.
+    Passed,
+}
+
+/// A compressed copy and what it holds once unpacked.
+#[derive(Debug)]
+pub struct PackedCopy {
+    encoding: String,
+    copy: Vec<u8>,
+    overlong: bool,
+    inside: Box<Reading>,
+}
+
+/// What the caller asked, as far as reading the answer needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The formats.
+    pub dialect: Dialect,
+    /// The kind of call.
+    pub endpoint: Endpoint,
+    /// What it does with usage.
+    pub purpose: &'a Purpose,
+    /// Whether usage was injected that the caller must not see.
+    pub injected: bool,
+}
+
+impl Reading {
+    /// Chooses by status and headers.
+    pub fn choose(asked: Asked<'_>, status: u16, headers: &HeaderMap) -> Self {
+        let plain = Self::choose_plain(asked, status, headers);
+        match (content_encoding(headers), plain) {
+            (_, plain @ (Self::Passed | Self::Opaque(_))) => plain,
+            (None, plain) => plain,
+            (Some(encoding), plain) => Self::Packed(PackedCopy {
+                encoding,
+                copy: Vec::new(),
+                overlong: false,
+                inside: Box::new(plain),
+            }),
+        }
+    }
+
+    fn choose_plain(asked: Asked<'_>, status: u16, headers: &HeaderMap) -> Self {
+        let Asked { dialect, endpoint, .. } = asked;
+        let media = media_type(headers).unwrap_or_default();
+        let json = media == "application/json" || media.ends_with("+json");
+        let is_error = status >= 400;
+        match asked.purpose {
+            Purpose::BatchResults { .. } if !is_error => {
+                Self::Lines(Box::new(BatchReader::new(dialect)))
+            }
+            Purpose::Call | Purpose::LaterReading { .. } if media == "text/event-stream" => {
+                let stripper = asked.injected.then(UsageStripper::new);
+                Self::Stream(Box::new(UsageMeter::new(dialect, endpoint)), stripper)
+            }
+            // Some compatible servers send JSON without saying so.
+            Purpose::Call | Purpose::LaterReading { .. } if json || media.is_empty() => {
+                Self::Reply(ReplyMeter::new(dialect, endpoint, status))
+            }
+            Purpose::Call => Self::Opaque(ReplyMeter::new(dialect, endpoint, status)),
+            _ if is_error && json => Self::Reply(ReplyMeter::new(dialect, endpoint, status)),
+            _ => Self::Passed,
+        }
+    }
+
+    /// Takes the next bytes of the provider and returns what the caller gets of them.
+    pub fn feed(&mut self, bytes: Bytes) -> Bytes {
+        match self {
+            Self::Stream(meter, stripper) => {
+                meter.feed(&bytes);
+                match stripper {
+                    Some(stripper) => stripper.feed(&bytes),
+                    None => bytes,
+                }
+            }
+            Self::Reply(meter) => {
+                meter.feed(&bytes);
+                bytes
+            }
+            Self::Packed(packed) => {
+                packed.feed(&bytes);
+                bytes
+            }
+            Self::Lines(reader) => {
+                reader.feed(&bytes);
+                bytes
+            }
+            Self::Opaque(_) | Self::Passed => bytes,
+        }
+    }
+
+    /// What was held back of a stream that has ended.
+    pub fn held_back(&mut self) -> Bytes {
+        match self {
+            Self::Stream(_, Some(stripper)) => stripper.finish(),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Whether the dialect's own last word has passed.
+    pub fn saw_end(&self) -> bool {
+        matches!(self, Self::Stream(meter, _) if meter.saw_end())
+    }
+
+    /// Whether this is an event stream, whose upstream call is canceled when its client goes.
+    pub fn is_stream(&self) -> bool {
+        match self {
+            Self::Stream(..) => true,
+            Self::Packed(packed) => packed.inside.is_stream(),
+            _ => false,
+        }
+    }
+
+    /// Whether the rest is worth reading without a client.
+    pub fn is_drained(&self) -> bool {
+        match self {
+            Self::Reply(_) | Self::Lines(_) => true,
+            Self::Packed(packed) => packed.inside.is_drained(),
+            Self::Stream(..) | Self::Opaque(_) | Self::Passed => false,
+        }
+    }
+
+    /// Whether the body that passes is shorter than the provider's.
+    pub const fn strips(&self) -> bool {
+        matches!(self, Self::Stream(_, Some(_)))
+    }
+
+    /// What the answer came to.
+    pub fn finish(
+        self,
+        end: StreamEnd,
+        asked: Option<&RequestFacts>,
+        context: &Conditions,
+    ) -> StreamFacts {
+        let whole = end == StreamEnd::Complete;
+        match self {
+            Self::Stream(meter, _) => meter.finish(end, asked, context),
+            Self::Reply(meter) | Self::Opaque(meter) => meter.finish(whole, asked, context),
+            Self::Packed(packed) => packed.finish(end, asked, context),
+            Self::Lines(reader) => {
+                let usage = reader.finish(whole);
+                nothing_but(usage.unwrap_or_else(|| ReportedUsage::none(UsageSource::NotMetered)))
+            }
+            Self::Passed => nothing_but(ReportedUsage::none(UsageSource::NotMetered)),
+        }
+    }
+}
+
+impl PackedCopy {
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.overlong || self.copy.len() + bytes.len() > decode::LARGEST_COPY {
+            self.overlong = true;
+        } else {
+            self.copy.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish(
+        mut self,
+        end: StreamEnd,
+        asked: Option<&RequestFacts>,
+        context: &Conditions,
+    ) -> StreamFacts {
+        match decode::plain(&self.encoding, &self.copy) {
+            Some(plain) => {
+                self.inside.feed(plain.into());
+                let end = if self.overlong { StreamEnd::UpstreamCut } else { end };
+                self.inside.finish(end, asked, context)
+            }
+            None => {
+                let mut usage = ReportedUsage::none(UsageSource::Absent);
+                usage.flags.push(UsageFlag::EmptyUsage);
+                nothing_but(usage)
+            }
+        }
+    }
+}
+
+/// Facts of an answer of which only the usage is known.
+pub fn nothing_but(usage: ReportedUsage) -> StreamFacts {
+    StreamFacts {
+        usage,
+        model_served: None,
+        response_id: None,
+        status: None,
+        error: None,
+        finish_reason: None,
+        saw_end: false,
+        text: OutputText::new(0),
+    }
+}

@@ -1,0 +1,493 @@
+//! The story of one call: intent, send, headers back, and the answer on its way.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use secrecy::SecretString;
+use uuid::{NoContext, Uuid};
+
+use crate::dialect::endpoint::{Dialect, Purpose, Route};
+use crate::dialect::inject::{self, Injection};
+use crate::dialect::request::{BodyKind, IncludeUsage, RequestFacts};
+use crate::gateway::answer::Reading;
+use crate::gateway::counting::{CountingJob, CountingPool};
+use crate::gateway::error::{CallError, FailedCall};
+use crate::gateway::exchange::{Attempt, Exchange, Piece};
+use crate::gateway::failpoint::{Failpoint, Failpoints};
+use crate::gateway::later::LaterUsage;
+use crate::gateway::record::{Recorder, Tracked};
+use crate::gateway::relay::{FaultWords, Passing, RelayBody};
+use crate::gateway::running::Running;
+use crate::gateway::settle::{End, Measured, Placed};
+use crate::ledger::entry::Entry;
+use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
+use crate::names::{AttemptId, Clock, Endpoint, ModelName, ProviderName, RequestId};
+use crate::period::Timestamp;
+use crate::pricing::charge::Valuation;
+use crate::pricing::rate::rate;
+use crate::pricing::table::PriceTable;
+use crate::routing::plan::Plan;
+use crate::upstream::body::{StreamedBody, UpstreamBody};
+use crate::upstream::client::{SendError, UpstreamClient};
+use crate::upstream::fingerprint::{Fingerprinter, hint};
+use crate::upstream::headers::{KeyPlacement, for_caller, for_provider};
+use crate::usage::ReportedUsage;
+
+/// A provider as calls use it.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: ProviderName,
+    /// Scheme, authority and path prefix.
+    pub base_url: String,
+    /// Its formats.
+    pub dialect: Dialect,
+    /// The configured key.
+    pub key: Option<SecretString>,
+}
+
+/// A call that `ingress` understood and let in.
+pub struct Call {
+    /// Who is called.
+    pub provider: Arc<Provider>,
+    /// Where to, in order.
+    pub plan: Plan,
+    /// What its path is.
+    pub route: Route,
+    /// Its method.
+    pub method: Method,
+    /// Path and query at the provider.
+    pub path_and_query: String,
+    /// The caller's headers.
+    pub headers: HeaderMap,
+    /// The key that pays, how it is sent and how it came to be used.
+    pub key: Option<PayingKey>,
+    /// Who proved to be calling.
+    pub caller: Option<String>,
+    /// Who is said to be asking.
+    pub labels: Labels,
+    /// What the body says.
+    pub facts: RequestFacts,
+}
+
+/// The key of an attempt.
+#[derive(Clone, Debug)]
+pub struct PayingKey {
+    /// The key.
+    pub secret: SecretString,
+    /// The header it goes in.
+    pub placement: KeyPlacement,
+    /// How it came to be used.
+    pub kind: CredentialKind,
+}
+
+/// A caller's body.
+pub enum CallBody {
+    /// Read whole: metered.
+    Whole(Bytes),
+    /// Passed through as it comes, of this length where the caller said it.
+    Streamed(StreamedBody, Option<u64>),
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// To the provider's headers.
+    pub headers: Duration,
+    /// Between two pieces.
+    pub idle: Duration,
+    /// For the rest of an answer nobody waits for.
+    pub drain: Duration,
+}
+
+/// What every call shares.
+pub struct Shared {
+    /// The hand on the journal.
+    pub recorder: Recorder,
+    /// The way out.
+    pub client: UpstreamClient,
+    /// The prices.
+    pub prices: ArcSwap<PriceTable>,
+    /// The counting threads.
+    pub counting: RwLock<Option<CountingPool>>,
+    /// The time of day.
+    pub clock: Clock,
+    /// How keys are written down.
+    pub fingerprinter: Fingerprinter,
+    /// How long things may take.
+    pub limits: CallLimits,
+    /// Usage that comes later.
+    pub later: LaterUsage,
+    /// What is under way.
+    pub running: Running,
+    /// Where a debug build is told to die.
+    pub failpoints: Failpoints,
+    /// Where the rest of an exchange goes on when its client is gone.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Places calls.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// A JSON answer up to this size is sent once it is settled, with its cost in a header.
+const COSTED_REPLY: usize = 1024 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
+const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
+
+impl CallBody {
+    /// Its bytes, as far as they are known before it was sent.
+    fn length(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Streamed(_, length) => length.unwrap_or(0),
+        }
+    }
+}
+
+impl Shared {
+    /// Hands a job to the counting threads, unless they have been stopped.
+    pub fn count(&self, job: CountingJob) {
+        let counting = self.counting.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counting) = &*counting {
+            counting.try_submit(job);
+        }
+    }
+
+    /// Takes the counting threads, to stop them.
+    pub fn take_counting(&self) -> Option<CountingPool> {
+        self.counting.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Prices usage with the table held at this moment, for an instant.
+    pub fn rate(
+        &self,
+        provider: &ProviderName,
+        model: &ModelName,
+        at: Timestamp,
+        usage: &ReportedUsage,
+    ) -> Valuation {
+        rate(&self.prices.load(), provider, model, at, usage)
+    }
+}
+
+impl Gateway {
+    /// A gateway of these parts.
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What its calls share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// An id for a request that comes in now.
+    pub fn new_request_id(&self) -> RequestId {
+        RequestId::from_uuid(new_id(self.shared.clock.now()))
+    }
+
+    /// Places a call and returns the reply once the provider has answered.
+    ///
+    /// # Errors
+    /// No answer of a provider can be passed on; every attempt that was sent is settled.
+    pub async fn place(
+        &self,
+        call: Call,
+        body: CallBody,
+    ) -> Result<Response<RelayBody>, FailedCall> {
+        let request = self.new_request_id();
+        let mut attempts = 0;
+        let placed = self.attempt(request, &call, body, &mut attempts).await;
+        placed.map_err(|error| FailedCall { request, attempts, error })
+    }
+
+    /// Records a call that is answered here and not sent, such as an upgrade.
+    pub async fn refuse(&self, call: Call, error: CallError) -> FailedCall {
+        let request = self.new_request_id();
+        let intent = self.intent(request, &call, 0);
+        let attempt = self.new_attempt(&intent, &call, false, None);
+        let mut exchange = Exchange::begin(Arc::clone(&self.shared), attempt);
+        match self.shared.recorder.intent(&Entry::Intent(Box::new(intent))).await {
+            Ok(_) => {
+                exchange.settle(End::Unsent);
+                poll_fn(|context| exchange.poll_settled(context)).await;
+            }
+            Err(_) => exchange.forget(),
+        }
+        FailedCall { request, attempts: 0, error }
+    }
+
+    async fn attempt(
+        &self,
+        request: RequestId,
+        call: &Call,
+        body: CallBody,
+        attempts: &mut u32,
+    ) -> Result<Response<RelayBody>, CallError> {
+        let shared = &self.shared;
+        let length = body.length();
+        let (body, counted, injected) = prepare_body(call, body);
+        let outgoing = outgoing(call, body)?;
+        let intent = self.intent(request, call, length);
+        let attempt = self.new_attempt(&intent, call, injected, counted);
+        shared.failpoints.pass(Failpoint::BeforeIntent);
+        let mut exchange = Exchange::begin(Arc::clone(shared), attempt);
+        let entry = Entry::Intent(Box::new(intent));
+        let tracked = match shared.recorder.intent(&entry).await {
+            Ok(tracked) => tracked,
+            Err(_) => {
+                exchange.forget();
+                return Err(CallError::JournalUnavailable);
+            }
+        };
+        shared.failpoints.pass(Failpoint::AfterIntent);
+        *attempts += 1;
+        exchange.sent(tracked, shared.client.send(outgoing));
+        let parts = self.head(&mut exchange, &call.provider.name).await?;
+        shared.failpoints.pass(Failpoint::AfterHeaders);
+        if shared.recorder.synced(tracked).await.is_err() {
+            return Err(CallError::JournalUnavailable);
+        }
+        self.reply(request, exchange, parts, call).await
+    }
+
+    /// Waits for status and headers; where they do not come, the attempt is settled.
+    async fn head(
+        &self,
+        exchange: &mut Exchange,
+        provider: &ProviderName,
+    ) -> Result<Parts, CallError> {
+        let limit = self.shared.limits.headers;
+        let head = tokio::time::timeout(limit, poll_fn(|context| exchange.poll_head(context)));
+        let provider = provider.clone();
+        let (end, error) = match head.await {
+            Ok(Ok(parts)) => return Ok(parts),
+            Ok(Err(SendError::Unreachable(cause))) => {
+                (End::Unreachable, CallError::Unreachable { provider, cause })
+            }
+            Ok(Err(SendError::Broken(cause))) => (End::Cut, CallError::Broken { provider, cause }),
+            Err(_) => {
+                let seconds = limit.as_secs();
+                (End::Timeout, CallError::HeadersTimeout { provider, seconds })
+            }
+        };
+        exchange.settle(end);
+        poll_fn(|context| exchange.poll_settled(context)).await;
+        Err(error)
+    }
+
+    /// The reply: whole and with its cost where the answer is a short JSON body, else passing.
+    async fn reply(
+        &self,
+        request: RequestId,
+        mut exchange: Exchange,
+        parts: Parts,
+        call: &Call,
+    ) -> Result<Response<RelayBody>, CallError> {
+        let mut headers = for_caller(&parts.headers);
+        headers.insert(ATTEMPTS, HeaderValue::from_static("1"));
+        if let Ok(value) = HeaderValue::try_from(request.to_string()) {
+            headers.insert(REQUEST_ID, value);
+        }
+        let provider = call.provider.name.clone();
+        let body = if call.method == Method::HEAD || exchange.is_read() {
+            exchange.settle(End::Whole);
+            poll_fn(|context| exchange.poll_settled(context)).await;
+            RelayBody::Whole(None)
+        } else {
+            let collected = if is_short(&exchange) {
+                self.collect(&mut exchange, &provider).await?
+            } else {
+                Collected::Long(VecDeque::new())
+            };
+            match collected {
+                Collected::Whole(bytes, cost) => {
+                    let cost = cost.and_then(|cost| HeaderValue::try_from(cost).ok());
+                    if let Some(cost) = cost {
+                        headers.insert(COST, cost);
+                    }
+                    RelayBody::Whole(Some(bytes))
+                }
+                Collected::Long(ahead) => {
+                    let stream = exchange.reading().is_some_and(|(reading, _)| reading.is_stream());
+                    let dialect = call.provider.dialect;
+                    let fault = FaultWords { dialect, provider, request, stream };
+                    let idle = self.shared.limits.idle;
+                    RelayBody::Passing(Box::new(Passing::new(exchange, ahead, idle, fault)))
+                }
+            }
+        };
+        let mut reply = Response::new(body);
+        *reply.status_mut() = parts.status;
+        *reply.headers_mut() = headers;
+        Ok(reply)
+    }
+
+    async fn collect(
+        &self,
+        exchange: &mut Exchange,
+        provider: &ProviderName,
+    ) -> Result<Collected, CallError> {
+        let idle = self.shared.limits.idle;
+        let mut pieces = VecDeque::new();
+        let mut length = 0;
+        loop {
+            let piece = poll_fn(|context| exchange.poll_piece(context));
+            let piece = match tokio::time::timeout(idle, piece).await {
+                Ok(piece) => piece,
+                Err(_) => {
+                    exchange.settle(End::Timeout);
+                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    let seconds = idle.as_secs();
+                    return Err(CallError::IdleTimeout { provider: provider.clone(), seconds });
+                }
+            };
+            match piece {
+                Piece::Bytes(bytes) => {
+                    length += bytes.len();
+                    pieces.push_back(bytes);
+                    if length > COSTED_REPLY {
+                        return Ok(Collected::Long(pieces));
+                    }
+                }
+                Piece::Last(bytes, _) => {
+                    if !bytes.is_empty() {
+                        pieces.push_back(bytes);
+                    }
+                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    return Ok(Collected::Whole(one(pieces), exchange.cost()));
+                }
+                Piece::Cut => {
+                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    return Err(CallError::AnswerCut { provider: provider.clone() });
+                }
+            }
+        }
+    }
+
+    fn new_attempt(
+        &self,
+        intent: &Intent,
+        call: &Call,
+        injected: bool,
+        request: Option<Bytes>,
+    ) -> Box<Attempt> {
+        Box::new(Attempt {
+            placed: Placed::of(intent, call.route.purpose.clone()),
+            facts: call.facts.clone(),
+            dialect: call.provider.dialect,
+            injected,
+            request,
+            tracked: Tracked::Not,
+            sent: Instant::now(),
+            measured: Measured::default(),
+        })
+    }
+
+    fn intent(&self, request: RequestId, call: &Call, request_bytes: u64) -> Intent {
+        let started_at = self.shared.clock.now();
+        let credential = call.key.as_ref().map(|key| Credential {
+            id: self.shared.fingerprinter.fingerprint(&key.secret),
+            hint: hint(&key.secret),
+            kind: key.kind,
+        });
+        let path = call.path_and_query.split('?').next().unwrap_or_default();
+        Intent {
+            attempt: AttemptId::from_uuid(new_id(started_at)),
+            request,
+            ordinal: 1,
+            started_at,
+            provider: call.plan.first.provider.clone(),
+            endpoint: call.route.endpoint,
+            method: call.method.to_string(),
+            path: path.to_owned(),
+            model_requested: call.plan.first.model.clone(),
+            stream: call.facts.stream,
+            credential,
+            caller: call.caller.clone(),
+            labels: call.labels.clone(),
+            max_output: call.facts.max_output_tokens,
+            request_bytes,
+            price_version: self.shared.prices.load().version().to_owned(),
+            reservation: None,
+        }
+    }
+}
+
+enum Collected {
+    Whole(Bytes, Option<String>),
+    Long(VecDeque<Bytes>),
+}
+
+/// A JSON body that is short, or may be.
+fn is_short(exchange: &Exchange) -> bool {
+    let limit = u64::try_from(COSTED_REPLY).unwrap_or(u64::MAX);
+    exchange.reading().is_some_and(|(reading, body)| {
+        let length = http_body::Body::size_hint(body).exact();
+        matches!(reading, Reading::Reply(_)) && length.is_none_or(|length| length <= limit)
+    })
+}
+
+fn one(mut pieces: VecDeque<Bytes>) -> Bytes {
+    match (pieces.pop_front(), pieces.is_empty()) {
+        (None, _) => Bytes::new(),
+        (Some(only), true) => only,
+        (Some(first), false) => {
+            let mut all = first.to_vec();
+            pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+            all.into()
+        }
+    }
+}
+
+/// The body as it is sent, its bytes for the count, and whether usage was asked for on our own.
+fn prepare_body(call: &Call, body: CallBody) -> (UpstreamBody, Option<Bytes>, bool) {
+    let whole = match body {
+        CallBody::Whole(bytes) => bytes,
+        CallBody::Streamed(body, _) => return (UpstreamBody::Streamed(body), None, false),
+    };
+    if call.route.purpose != Purpose::Call {
+        return (UpstreamBody::pieces([whole]), None, false);
+    }
+    let facts = &call.facts;
+    let streams_json = facts.stream && facts.body == BodyKind::Json;
+    let chat = matches!(call.route.endpoint, Endpoint::Chat | Endpoint::Completions);
+    let unasked = facts.include_usage != IncludeUsage::Wanted;
+    if streams_json && chat && unasked && call.provider.dialect == Dialect::OpenAi {
+        if let Ok(Injection::Spliced(splice)) = inject::include_usage(&whole) {
+            return (UpstreamBody::pieces(splice.pieces()), Some(whole), true);
+        }
+    }
+    (UpstreamBody::pieces([whole.clone()]), Some(whole), false)
+}
+
+fn outgoing(call: &Call, body: UpstreamBody) -> Result<Request<UpstreamBody>, CallError> {
+    let unusable = || CallError::UnusablePath { provider: call.provider.name.clone() };
+    let url = format!("{}{}", call.provider.base_url, call.path_and_query);
+    let uri: Uri = url.parse().map_err(|_| unusable())?;
+    let key = call.key.as_ref().map(|key| (key.placement, &key.secret));
+    let headers = for_provider(&call.headers, key).map_err(|_| CallError::UnusableKey)?;
+    let mut request = Request::new(body);
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// A version 7 UUID of this instant.
+fn new_id(at: Timestamp) -> Uuid {
+    let micros = u64::try_from(at.micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0).saturating_mul(1_000);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
+}

@@ -1,0 +1,443 @@
+//! One attempt from its intent to its settlement. Whoever drops it early, it settles all the same.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::response::Parts;
+use http_body::Body as _;
+
+use crate::dialect::endpoint::{Dialect, Purpose};
+use crate::dialect::request::RequestFacts;
+use crate::gateway::answer::{Asked, Reading};
+use crate::gateway::call::Shared;
+use crate::gateway::counting::CountingJob;
+use crate::gateway::failpoint::Failpoint;
+use crate::gateway::later::Awaited;
+use crate::gateway::record::Tracked;
+use crate::gateway::running::InFlight;
+use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
+use crate::ledger::entry::{Correction, Entry};
+use crate::ledger::settlement::{Outcome, Settlement};
+use crate::metering::stream::{StreamEnd, StreamFacts};
+use crate::names::ModelName;
+use crate::pricing::charge::ValuationStatus;
+use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
+use crate::upstream::headers::answer_facts;
+use crate::usage::{Conditions, ReportedUsage, UsageSource};
+
+/// An attempt under way.
+pub struct Exchange {
+    shared: Arc<Shared>,
+    state: State,
+    /// What it cost, once settled and where every meter was priced.
+    cost: Option<String>,
+    /// Already reading on without a client; dropped again, it settles with what it has.
+    drained: bool,
+    _running: InFlight,
+}
+
+/// What is known of an attempt besides the bytes.
+pub struct Attempt {
+    /// What was placed.
+    pub placed: Placed,
+    /// What the request said.
+    pub facts: RequestFacts,
+    /// The formats.
+    pub dialect: Dialect,
+    /// Whether usage was injected that the caller must not see.
+    pub injected: bool,
+    /// The body as the provider got it, for the count; `None` where nothing is counted.
+    pub request: Option<Bytes>,
+    /// Whether it is on record.
+    pub tracked: Tracked,
+    /// When it was sent, for durations.
+    pub sent: Instant,
+    /// What was measured so far.
+    pub measured: Measured,
+}
+
+enum State {
+    Intending(Box<Attempt>),
+    Waiting(Box<Attempt>, PendingAnswer),
+    Reading(Box<Attempt>, AnswerBody, Reading),
+    Committing(Commit),
+    Settled,
+}
+
+type Commit = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What reading an answer gave.
+pub enum Piece {
+    /// Bytes for the client.
+    Bytes(Bytes),
+    /// The answer is whole and its settlement under way; these are its last bytes. Where the
+    /// provider's connection is still open, what it may yet send goes on too.
+    Last(Bytes, Option<AnswerBody>),
+    /// The answer broke; its settlement is under way.
+    Cut,
+}
+
+impl Exchange {
+    /// An attempt whose intent is about to be committed.
+    pub fn begin(shared: Arc<Shared>, attempt: Box<Attempt>) -> Self {
+        let running = shared.running.begin();
+        let state = State::Intending(attempt);
+        Self { shared, state, cost: None, drained: false, _running: running }
+    }
+
+    /// Sends it.
+    pub fn sent(&mut self, tracked: Tracked, answer: PendingAnswer) {
+        if let State::Intending(mut attempt) = std::mem::replace(&mut self.state, State::Settled) {
+            attempt.tracked = tracked;
+            attempt.sent = Instant::now();
+            self.state = State::Waiting(attempt, answer);
+        }
+    }
+
+    /// It is not sent after all, and has no intent.
+    pub fn forget(&mut self) {
+        self.state = State::Settled;
+    }
+
+    /// Waits for the provider's status and headers.
+    pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Parts, SendError>> {
+        let State::Waiting(attempt, pending) = &mut self.state else {
+            return Poll::Pending;
+        };
+        let answer = ready!(Pin::new(pending).poll(context))?;
+        let (parts, body) = answer.into_parts();
+        attempt.measured.status = Some(parts.status.as_u16());
+        attempt.measured.head = answer_facts(&parts.headers);
+        let asked = Asked {
+            dialect: attempt.dialect,
+            endpoint: attempt.placed.endpoint,
+            purpose: &attempt.placed.purpose,
+            injected: attempt.injected,
+        };
+        let reading = Reading::choose(asked, parts.status.as_u16(), &parts.headers);
+        if let State::Waiting(attempt, _) = std::mem::replace(&mut self.state, State::Settled) {
+            self.state = State::Reading(attempt, body, reading);
+        }
+        Poll::Ready(Ok(parts))
+    }
+
+    /// How the answer is read, and how long it says it is.
+    pub fn reading(&self) -> Option<(&Reading, &AnswerBody)> {
+        match &self.state {
+            State::Reading(_, body, reading) => Some((reading, body)),
+            _ => None,
+        }
+    }
+
+    /// Whether the answer has no body, or none that is left.
+    pub fn is_read(&self) -> bool {
+        self.reading().is_none_or(|(_, body)| body.is_end_stream())
+    }
+
+    /// Reads on. After [`Piece::Last`] or [`Piece::Cut`] await [`Self::poll_settled`].
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            let State::Reading(attempt, body, reading) = &mut self.state else {
+                return Poll::Ready(Piece::Last(Bytes::new(), None));
+            };
+            let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+            let Some(frame) = frame else {
+                let held = reading.held_back();
+                self.settle(End::Whole);
+                return Poll::Ready(Piece::Last(held, None));
+            };
+            let Ok(frame) = frame else {
+                self.settle(End::Cut);
+                return Poll::Ready(Piece::Cut);
+            };
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            attempt.take(&bytes);
+            let out = reading.feed(bytes);
+            self.shared.failpoints.pass(Failpoint::InAnswer);
+            let ended = body.is_end_stream();
+            if ended || reading.saw_end() {
+                let out = join(out, reading.held_back());
+                let rest = self.settle(End::Whole);
+                return Poll::Ready(Piece::Last(out, rest.filter(|_| !ended)));
+            }
+            if !out.is_empty() {
+                return Poll::Ready(Piece::Bytes(out));
+            }
+        }
+    }
+
+    /// Waits until the settlement is committed.
+    pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let State::Committing(commit) = &mut self.state {
+            ready!(commit.as_mut().poll(context));
+            self.state = State::Settled;
+            self.shared.failpoints.pass(Failpoint::AfterCommit);
+        }
+        Poll::Ready(())
+    }
+
+    /// Settles with what is there, and hands out what is left of the answer's body.
+    /// The settlement is on its way to the journal when this returns.
+    pub fn settle(&mut self, end: End) -> Option<AnswerBody> {
+        self.shared.failpoints.pass(Failpoint::AfterAnswer);
+        let (attempt, body, reading) = match std::mem::replace(&mut self.state, State::Settled) {
+            State::Intending(attempt) | State::Waiting(attempt, _) => (attempt, None, None),
+            State::Reading(attempt, body, reading) => (attempt, Some(body), Some(reading)),
+            other => {
+                self.state = other;
+                return None;
+            }
+        };
+        let (cost, entries) = close(&self.shared, *attempt, reading, end);
+        let shared = Arc::clone(&self.shared);
+        let mut commit: Commit = Box::pin(async move {
+            for entry in &entries {
+                shared.recorder.settle(entry).await;
+            }
+        });
+        // Polled once here, so that it is in the journal's queue whatever happens to its waiter.
+        let mut nobody = Context::from_waker(std::task::Waker::noop());
+        self.state = match commit.as_mut().poll(&mut nobody) {
+            Poll::Ready(()) => State::Settled,
+            Poll::Pending => State::Committing(commit),
+        };
+        self.cost = cost;
+        self.shared.failpoints.pass(Failpoint::BeforeCommit);
+        body
+    }
+
+    /// What it cost in decimal text, once it is settled and where every meter was priced.
+    pub fn cost(&mut self) -> Option<String> {
+        self.cost.take()
+    }
+
+    /// Reads on without a client until the end or the cap, and settles.
+    async fn drain(mut self) {
+        self.drained = true;
+        let cap = self.shared.limits.drain;
+        let read = tokio::time::timeout(cap, async {
+            if matches!(self.state, State::Waiting(..)) {
+                let head = std::future::poll_fn(|context| self.poll_head(context)).await;
+                if head.is_err() {
+                    return End::Cut;
+                }
+            }
+            std::future::poll_fn(|context| self.poll_drained(context)).await
+        });
+        let end = read.await.unwrap_or(End::Abandoned);
+        self.settle(end);
+        std::future::poll_fn(|context| self.poll_settled(context)).await;
+    }
+
+    fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let State::Reading(attempt, body, reading) = &mut self.state else {
+                return Poll::Ready(End::Drained);
+            };
+            if !reading.is_drained() {
+                return Poll::Ready(End::Abandoned);
+            }
+            match ready!(Pin::new(&mut *body).poll_frame(context)) {
+                None => return Poll::Ready(End::Drained),
+                Some(Err(_)) => return Poll::Ready(End::Cut),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        attempt.take(&bytes);
+                        drop(reading.feed(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether what the provider does goes on costing money that only its answer tells of.
+    fn is_worth_draining(&self) -> bool {
+        match &self.state {
+            State::Waiting(attempt, _) => {
+                let streamed = attempt.facts.stream && !attempt.facts.background;
+                attempt.placed.purpose == Purpose::Call && attempt.request.is_some() && !streamed
+            }
+            State::Reading(_, body, reading) => reading.is_drained() && !body.is_end_stream(),
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Settled);
+        if matches!(state, State::Settled) {
+            return;
+        }
+        // The runtime may drop what is spawned here when it ends; then there is no third chance.
+        let again = self.drained;
+        let shared = Arc::clone(&self.shared);
+        let _in_runtime = shared.runtime.enter();
+        let running = shared.running.begin();
+        let mut onward =
+            Self { shared: Arc::clone(&shared), state, cost: None, drained: true, _running: running };
+        if !again && onward.is_worth_draining() {
+            shared.runtime.spawn(onward.drain());
+            return;
+        }
+        match &onward.state {
+            State::Committing(_) | State::Settled => {}
+            State::Intending(_) => drop(onward.settle(End::Unsent)),
+            State::Reading(_, body, _) if body.is_end_stream() => {
+                drop(onward.settle(End::Drained));
+            }
+            State::Reading(..) | State::Waiting(..) => drop(onward.settle(End::Abandoned)),
+        }
+        if again {
+            // It is in the journal's queue already.
+            onward.state = State::Settled;
+        } else {
+            shared.runtime.spawn(async move {
+                std::future::poll_fn(|context| onward.poll_settled(context)).await;
+            });
+        }
+    }
+}
+
+impl Attempt {
+    fn take(&mut self, bytes: &Bytes) {
+        if self.measured.first_byte.is_none() {
+            self.measured.first_byte = Some(self.sent.elapsed());
+        }
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.measured.bytes = self.measured.bytes.saturating_add(length);
+    }
+}
+
+/// Writes what an attempt came to: its settlement, and the correction of another attempt whose
+/// usage its answer brought.
+fn close(
+    shared: &Shared,
+    attempt: Attempt,
+    reading: Option<Reading>,
+    end: End,
+) -> (Option<String>, Vec<Entry>) {
+    let Attempt { placed, facts: asked, request, tracked, sent, mut measured, .. } = attempt;
+    measured.duration = sent.elapsed();
+    let stream_end = match end {
+        End::Whole | End::Drained => StreamEnd::Complete,
+        End::Abandoned => StreamEnd::ClientGone,
+        _ => StreamEnd::UpstreamCut,
+    };
+    let context = Conditions::default();
+    let mut facts = reading.map(|reading| reading.finish(stream_end, Some(&asked), &context));
+    let mut entries = Vec::with_capacity(2);
+    if let Some(facts) = &mut facts {
+        entries.extend(hand_over_later_usage(shared, &placed, facts));
+    }
+    let now = shared.clock.now();
+    let settlement = settlement(&placed, end, measured, facts.as_mut(), now, |model, usage| {
+        shared.rate(&placed.provider, model, placed.started_at, usage)
+    });
+    let cost = cost(&settlement);
+    if tracked == Tracked::Not {
+        return (cost, entries);
+    }
+    if settlement.usage.source == UsageSource::Awaiting {
+        let awaited = Awaited { placed: placed.clone(), settlement: settlement.clone() };
+        shared.later.wait(awaited);
+    }
+    if let Some(request) = request {
+        let model = placed.model_priced(settlement.model_served.as_ref());
+        count(shared, &placed, model, request, facts);
+    }
+    entries.insert(0, Entry::Settlement(Box::new(settlement)));
+    (cost, entries)
+}
+
+/// An answer that another call ordered: its usage belongs there, and settles it once. A batch's
+/// results are metered at their first whole reading and at no other.
+fn hand_over_later_usage(
+    shared: &Shared,
+    placed: &Placed,
+    facts: &mut StreamFacts,
+) -> Option<Entry> {
+    match &placed.purpose {
+        Purpose::LaterReading { response_id } => {
+            let none = ReportedUsage::none(UsageSource::NotMetered);
+            let usage = std::mem::replace(&mut facts.usage, none);
+            if usage.source == UsageSource::Awaiting || facts.error.is_some() && usage.raw.is_none()
+            {
+                return None;
+            }
+            let awaited = shared.later.take(&placed.provider, response_id)?;
+            Some(correction(shared, awaited, usage, facts.model_served.as_ref()))
+        }
+        Purpose::BatchResults { id } => {
+            let whole = facts.usage.source == UsageSource::Reported;
+            if !whole || !shared.later.first_results(&placed.provider, id) {
+                facts.usage = ReportedUsage::none(UsageSource::NotMetered);
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+fn correction(
+    shared: &Shared,
+    awaited: Awaited,
+    usage: ReportedUsage,
+    served: Option<&ModelName>,
+) -> Entry {
+    let Awaited { placed, mut settlement } = awaited;
+    settlement.ended_at = shared.clock.now();
+    settlement.model_served = served.cloned().or(settlement.model_served);
+    let model = placed.model_priced(settlement.model_served.as_ref());
+    settlement.valuation = shared.rate(&placed.provider, &model, placed.started_at, &usage);
+    settlement.billing_class =
+        billing_class(&placed, End::Whole, Outcome::Completed, usage.source);
+    settlement.usage = usage;
+    Entry::Correction(Box::new(Correction {
+        reason: "usage arrived later".to_owned(),
+        actor: "gateway".to_owned(),
+        settlement,
+    }))
+}
+
+fn count(
+    shared: &Shared,
+    placed: &Placed,
+    model: ModelName,
+    request: Bytes,
+    facts: Option<StreamFacts>,
+) {
+    let answer = facts.map(|facts| facts.text);
+    shared.count(CountingJob {
+        attempt: placed.attempt,
+        endpoint: placed.endpoint,
+        model,
+        configured: None,
+        request,
+        answer,
+    });
+}
+
+fn cost(settlement: &Settlement) -> Option<String> {
+    let valuation = &settlement.valuation;
+    if valuation.status != ValuationStatus::Priced {
+        return None;
+    }
+    valuation.total.map(|total| total.to_string())
+}
+
+/// Two pieces as one; a copy only where both hold something.
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    if first.is_empty() {
+        return second;
+    }
+    [first, second].concat().into()
+}

@@ -1,0 +1,409 @@
+//! The gateway put together: built from a configuration, started on its listeners, ended in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt as _;
+
+use crate::access::caller::{Caller, Callers};
+use crate::bookkeeping::post::{PostError, Poster};
+use crate::config::{self, Config, ConfigError, OnJournalFailure};
+use crate::dashboard;
+use crate::dashboard::state::DashboardState;
+use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
+use crate::gateway::counting::{CountingPool, StartCountingError};
+use crate::gateway::failpoint::Failpoints;
+use crate::gateway::later::LaterUsage;
+use crate::gateway::record::Recorder;
+use crate::gateway::running::Running as RunningCalls;
+use crate::ingress::native::{self, IngressOptions};
+use crate::journal::book::{Journal, JournalOptions, Opened};
+use crate::journal::error::JournalError;
+use crate::ledger::count::Count;
+use crate::ledger::entry::Entry;
+use crate::metering::counted::CountedTokens;
+use crate::names::{AttemptId, Clock, ProviderName};
+use crate::period::Timestamp;
+use crate::pricing::load::PriceError;
+use crate::pricing::table::PriceTable;
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::upstream::client::{ClientError, UpstreamClient};
+use crate::upstream::fingerprint::{FingerprintError, Fingerprinter};
+
+/// What a gateway is started with.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Everything configured: listeners (port 0 picks a free one), data folder, providers ...
+    pub config: Config,
+    /// The time of day.
+    pub clock: Clock,
+    /// A line above every page of the dashboard.
+    pub banner: Option<String>,
+}
+
+/// A gateway that runs. Ended by [`Running::shutdown`]; dropped without it, it stops unfinished.
+pub struct Running {
+    /// Where clients call.
+    pub proxy_addr: SocketAddr,
+    /// Where the dashboard answers.
+    pub dashboard_addr: SocketAddr,
+    /// What the journal found on opening.
+    pub opened: Opened,
+    gateway: Gateway,
+    journal: Journal,
+    books: Books,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    posting: JoinHandle<()>,
+    stop_posting: oneshot::Sender<()>,
+    patience: Duration,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The books cannot be opened.
+    #[error(transparent)]
+    Books(#[from] StoreError),
+    /// The journal cannot be read for posting.
+    #[error(transparent)]
+    Posting(#[from] PostError),
+    /// The price files do not hold.
+    #[error(transparent)]
+    Prices(#[from] PriceError),
+    /// The user's price file cannot be read.
+    #[error("cannot read price_overlay {path}: {source}")]
+    Overlay {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The fingerprint key cannot be used.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The counting threads do not start.
+    #[error(transparent)]
+    Counting(#[from] StartCountingError),
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder {path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A listener cannot be bound.
+    #[error("cannot listen on {addr}: {source}; another process may have it, try --listen")]
+    Listen {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The largest head of a request, in bytes.
+const LARGEST_HEAD: usize = 64 * 1024;
+
+/// How long a connection may sit without a request. Longer than SDKs keep theirs.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the settlements of calls that were cut by a shutdown may take.
+const LAST_SETTLEMENTS: Duration = Duration::from_secs(5);
+
+/// How long a shutdown lets the counting threads go on.
+const LAST_COUNTS: Duration = Duration::from_secs(2);
+
+/// The clock on the wall.
+#[expect(clippy::disallowed_methods, reason = "here and in cli the wall clock enters")]
+pub fn wall_clock() -> Clock {
+    Clock::new(|| Timestamp::from_datetime(chrono::Utc::now()))
+}
+
+/// Starts a gateway: its journal is open, its listeners answer when this returns.
+///
+/// # Errors
+/// Something it needs cannot be had; nothing keeps running.
+pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
+    let ServeOptions { config, clock, banner } = options;
+    let providers = config.provider_settings()?;
+    let callers = config.caller_settings()?;
+    std::fs::create_dir_all(&config.data)
+        .map_err(|source| ServeError::Folder { path: config.data.clone(), source })?;
+    let (journal, opened) =
+        Journal::open(&config.data, clock.clone(), JournalOptions::default()).await?;
+    let books = Books::open(&config.data).await?;
+    let prices = price_table(&config)?;
+    books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
+    let gateway = gateway(&config, &clock, &journal, prices)?;
+    let listener = bind(config.listen).await?;
+    let proxy_addr = listener.local_addr().unwrap_or(config.listen);
+    let health = journal.clone();
+    let routes = native::router(IngressOptions {
+        gateway: gateway.clone(),
+        providers: providers
+            .into_iter()
+            .map(|provider| Provider {
+                name: ProviderName::new(provider.name),
+                base_url: provider.base_url,
+                dialect: provider.dialect,
+                key: provider.api_key,
+            })
+            .collect(),
+        callers: Callers::new(callers.into_iter().map(|caller| {
+            (Caller { name: caller.name, team: caller.team }, caller.token)
+        })),
+        body_limit: config.limits.body_mib.saturating_mul(1024 * 1024),
+        address: format!("http://{proxy_addr}"),
+        is_ready: Box::new(move || {
+            let health = health.health();
+            health.failed.is_none() && health.waiting_for_room == 0
+        }),
+    });
+    let poster = Poster::new(journal.clone(), books.clone()).await?;
+    let (stop_posting, posting_stopped) = oneshot::channel::<()>();
+    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
+    let pages = bind(config.dashboard_listen).await?;
+    let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
+    let dashboard = dashboard::router(DashboardState {
+        books: books.clone(),
+        clock: clock.clone(),
+        proxy_base_url: format!("http://{proxy_addr}"),
+        banner,
+        allowed_hosts: Vec::new(),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let listeners = vec![
+        tokio::spawn(listen(listener, routes, stopped.clone())),
+        tokio::spawn(listen(pages, dashboard, stopped)),
+    ];
+    let patience = config.timeouts.shutdown();
+    Ok(Running {
+        proxy_addr,
+        dashboard_addr,
+        opened,
+        gateway,
+        journal,
+        books,
+        stop,
+        listeners,
+        posting,
+        stop_posting,
+        patience,
+    })
+}
+
+fn gateway(
+    config: &Config,
+    clock: &Clock,
+    journal: &Journal,
+    prices: PriceTable,
+) -> Result<Gateway, ServeError> {
+    let counts = (journal.clone(), clock.clone());
+    let counting = CountingPool::start(
+        CountingPool::usual_threads(),
+        config.limits.counting_queue_mib.saturating_mul(1024 * 1024),
+        move |attempt, counted| {
+            let (journal, clock) = &counts;
+            if let Err(error) = journal.append_later(&counted_entry(attempt, clock.now(), counted)) {
+                tracing::warn!(%attempt, %error, "a count was dropped");
+            }
+        },
+    )?;
+    let untracked = config.on_journal_failure == OnJournalFailure::AllowUntracked;
+    let timeouts = &config.timeouts;
+    Ok(Gateway::new(Arc::new(Shared {
+        recorder: Recorder::new(journal.clone(), clock.clone(), untracked),
+        client: UpstreamClient::new(timeouts.connect())?,
+        prices: ArcSwap::from_pointee(prices),
+        counting: RwLock::new(Some(counting)),
+        clock: clock.clone(),
+        fingerprinter: Fingerprinter::open(&config.data)?,
+        limits: CallLimits {
+            headers: timeouts.headers(),
+            idle: timeouts.idle(),
+            drain: timeouts.drain(),
+        },
+        later: LaterUsage::default(),
+        running: RunningCalls::default(),
+        failpoints: Failpoints::armed(config::failpoint().as_deref()),
+        runtime: tokio::runtime::Handle::current(),
+    })))
+}
+
+fn price_table(config: &Config) -> Result<PriceTable, ServeError> {
+    let builtin = PriceTable::builtin()?;
+    let Some(path) = &config.price_overlay else { return Ok(builtin) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ServeError::Overlay { path: path.clone(), source })?;
+    Ok(builtin.with_overlay(&path.display().to_string(), &text)?)
+}
+
+impl Running {
+    /// The books the calls are posted to.
+    pub const fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// The journal the calls are written to.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The dashboard's address as a URL.
+    pub fn dashboard_url(&self) -> String {
+        format!("http://{}", self.dashboard_addr)
+    }
+
+    /// The gateway's address as a URL.
+    pub fn proxy_url(&self) -> String {
+        format!("http://{}", self.proxy_addr)
+    }
+
+    /// The parts its calls share, for those who watch.
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Resolves with the reason once the journal cannot go on; the process then has to end.
+    pub async fn failed(&self) -> String {
+        self.journal.failed().await
+    }
+
+    /// Ends in order: takes no more calls, lets those under way finish for as long as the
+    /// configuration says or until `hurry` resolves, settles all, and closes the journal last.
+    ///
+    /// # Errors
+    /// The journal could not be closed in order.
+    pub async fn shutdown(self, hurry: impl Future<Output = ()>) -> Result<(), JournalError> {
+        let running = self.gateway.shared().running.clone();
+        self.stop.send_replace(true);
+        let mut hurry = pin!(hurry);
+        tokio::select! {
+            () = running.idle() => {}
+            () = &mut hurry => tracing::warn!(calls = running.count(), "calls are cut: hurried"),
+            () = tokio::time::sleep(self.patience) => {
+                tracing::warn!(calls = running.count(), "calls are cut: the time is up");
+            }
+        }
+        // Dropping a connection drops its call, which settles with what it has.
+        for listener in self.listeners {
+            listener.abort();
+            drop(listener.await);
+        }
+        if tokio::time::timeout(LAST_SETTLEMENTS, running.idle()).await.is_err() {
+            tracing::error!(calls = running.count(), "calls end without a settlement");
+        }
+        let counting = self.gateway.shared().take_counting();
+        if let Some(counting) = counting {
+            let stopped = tokio::task::spawn_blocking(move || counting.shut_down(LAST_COUNTS));
+            drop(stopped.await);
+        }
+        // Posting takes only what is synced; with this it takes everything.
+        let committed = self.journal.health().committed_n;
+        let synced = self.journal.synced(i64::try_from(committed).unwrap_or(i64::MAX)).await;
+        drop(self.stop_posting);
+        drop(self.posting.await);
+        let closed = self.journal.close().await;
+        self.books.close().await;
+        synced.and(closed)
+    }
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(addr).await.map_err(|source| ServeError::Listen { addr, source })
+}
+
+/// Accepts until told to stop, then lets open connections finish their request.
+async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let each = stopped.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, routes.clone(), each.clone()));
+                }
+                Err(error) => {
+                    // Out of descriptors, or a client gone before it was accepted.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = told_to_stop(&mut stopped) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<bool>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    let routes = routes.map_request(|request: Request<Incoming>| request);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut served = pin!(served);
+    tokio::select! {
+        // A client that goes away is no event; its call settles when it is dropped.
+        _ = served.as_mut() => return,
+        () = told_to_stop(&mut stopped) => served.as_mut().graceful_shutdown(),
+    }
+    drop(served.await);
+}
+
+/// Resolves when the gateway is to end, or is gone.
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+fn counted_entry(attempt: AttemptId, counted_at: Timestamp, counted: CountedTokens) -> Entry {
+    let word = |json: Result<serde_json::Value, serde_json::Error>| match json {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    };
+    Entry::Count(Box::new(Count {
+        attempt,
+        counted_at,
+        input: counted.input,
+        output: counted.output,
+        method: word(serde_json::to_value(counted.method)),
+        encoding: counted.encoding.map_or_else(String::new, |it| word(serde_json::to_value(it))),
+        basis: counted.basis.map_or_else(String::new, |it| word(serde_json::to_value(it))),
+        estimated_parts: counted
+            .estimated_parts
+            .iter()
+            .map(|part| word(serde_json::to_value(part)))
+            .chain(counted.not_counted.map(|why| word(serde_json::to_value(why))))
+            .collect(),
+    }))
+}

@@ -1,0 +1,6 @@
+//! One attempt at a provider: which headers go, whose key pays, and the sending.
+
+pub mod body;
+pub mod client;
+pub mod fingerprint;
+pub mod headers;

@@ -1,0 +1,17 @@
+//! The gateway from outside: real bytes in, real bytes out, and what the journal says of it.
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should fail loudly"
+)]
+
+mod client;
+mod house;
+mod json_calls;
+#[path = "../support/recorded.rs"]
+mod recorded;
+mod recorded_traffic;
+mod streams;
+mod upstream;

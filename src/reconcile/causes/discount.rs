@@ -47,7 +47,8 @@ pub fn of_all(sheet: &Worksheet, series: &[Series]) -> Option<Ratio> {
     ratio(sheet, &cells)
 }
 
-/// The ratio of one set of lines. Quotients only propose; products decide.
+/// The ratio of one set of lines; of a single line every ratio could be said, so none is.
+/// Quotients only propose; products decide.
 fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
     let mut low: Option<Decimal> = None;
     let mut high: Option<Decimal> = None;
@@ -71,7 +72,10 @@ fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
     }
     let guess = billed.checked_div(cost)?;
     let narrow = high - low < Decimal::new(1, 4);
-    let lines = priced.iter().map(|cell| sheet.cells[*cell].billed.lines.len()).sum();
+    let lines: usize = priced.iter().map(|cell| sheet.cells[*cell].billed.lines.len()).sum();
+    if lines < 2 {
+        return None;
+    }
     let admits = |value: Decimal| {
         priced.iter().all(|cell| {
             let here = &sheet.cells[*cell];

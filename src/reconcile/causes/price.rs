@@ -48,18 +48,23 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         let ratio = discount::of_all(&matched.sheet, &series);
         let fits: Vec<Vec<Fit>> =
             off.iter().map(|one| fits(&matched.sheet, one)).collect::<Result<_, _>>()?;
-        let prefers_discount =
-            ratio.as_ref().is_some_and(Ratio::is_round) && fits.iter().any(Vec::is_empty);
-        if prefers_discount && let Some(ratio) = &ratio {
-            discount::book(&mut matched.sheet, &off, ratio, "all lines", ratio.is_proof())?;
-        } else {
-            for (one, fits) in off.iter().zip(&fits) {
-                book_fit(matched, one, fits, ratio.as_ref())?;
+        let found = |kind: fn(&Ratio) -> bool| ratio.as_ref().filter(|ratio| kind(ratio));
+        let none_fits = fits.iter().any(Vec::is_empty);
+        if let Some(ratio) = found(Ratio::is_proof).filter(|_| none_fits) {
+            discount::book(&mut matched.sheet, &off, ratio, "all lines", true)?;
+            return leave_rest_open(matched);
+        }
+        let unfitted = off.iter().zip(&fits).filter(|(_, fits)| fits.is_empty());
+        let unfitted: Vec<&Series> = unfitted.map(|(one, _)| *one).collect();
+        let still = change_dates(matched, &unfitted)?;
+        match found(Ratio::is_round).filter(|_| still.len() == off.len()) {
+            Some(ratio) => discount::book(&mut matched.sheet, &off, ratio, "all lines", false)?,
+            None => {
+                for (one, fits) in off.iter().zip(&fits) {
+                    book_fit(matched, one, fits, ratio.as_ref())?;
+                }
+                discount::of_models(matched, &still)?;
             }
-            let still: Vec<&Series> =
-                off.iter().zip(&fits).filter(|(_, fits)| fits.is_empty()).map(|p| *p.0).collect();
-            let still = change_dates(matched, &still)?;
-            discount::of_models(matched, &still)?;
         }
     }
     leave_rest_open(matched)

@@ -13,7 +13,7 @@ use crate::reconcile::causes::timing::{self, Bases};
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::finding::Cause;
 use crate::reconcile::grain::Grain;
-use crate::reconcile::owners::Owners;
+use crate::reconcile::owners::{KeyNames, Owners};
 use crate::reconcile::ties::inferred_ties;
 use crate::reconcile::rates::RateBook;
 use crate::reconcile::slots::Slots;
@@ -54,10 +54,17 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     let grain = Grain::of(lines.iter().map(|entry| entry.line), rows());
     let names = name_map(inputs, &lines);
     let slots = slots_of(inputs, &lines);
-    let inferred = inferred_ties(inputs, &names, &slots, &grain);
     let dimensions = || usage_dimensions(&lines, rows(), &grain);
-    let owners =
-        Owners::new(&inputs.ties, &inferred, &grain, &inputs.attempts, dimensions());
+    let key_names = KeyNames::new(dimensions());
+    let inferred = inferred_ties(inputs, &names, &slots, &grain, &key_names);
+    let owners = Owners::new(
+        &inputs.ties,
+        &inferred,
+        &grain,
+        &inputs.attempts,
+        dimensions(),
+        key_names,
+    );
     let mut rates = RateBook::new(&inputs.rates, &names);
     let billed_names = (
         dimensions().map(|row| owners.of_row(row)).collect(),
@@ -99,6 +106,7 @@ fn name_map(inputs: &Inputs, lines: &[LineRef<'_>]) -> NameMap {
         }
         last = Some(&part.model);
     }
+    ours.extend(inputs.rates.iter().map(|rate| rate.model.as_str().to_owned()));
     let usage = inputs.imports.iter().flat_map(|import| &import.usage);
     NameMap::new(&ours, &billed_models(lines, usage), &inputs.aliases)
 }

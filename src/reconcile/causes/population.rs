@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::owners::{Owner, key_of};
+use crate::reconcile::owners::Owner;
 use crate::reconcile::worksheet::{
     CellIndex, Group, Worksheet, WorksheetError, at_price, subtract,
 };
@@ -70,7 +70,7 @@ fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         }
         for line in &cell.billed.lines {
             let line = matched.lines[*line as usize].line;
-            if let (Some(key), Some(quantity)) = (key_of(&line.dimensions), line.quantity) {
+            if let (Some(key), Some(quantity)) = (matched.owners.key_names.of(&line.dimensions), line.quantity) {
                 let cells = by_key.entry(key.to_owned()).or_default();
                 *cells.entry(index).or_insert(0) += i128::from(quantity);
             }

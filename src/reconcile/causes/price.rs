@@ -243,7 +243,7 @@ fn change_dates<'s>(
     series: &[&'s Series],
 ) -> Result<Vec<&'s Series>, WorksheetError> {
     let mut open = Vec::new();
-    let mut found: BTreeMap<&str, Vec<(&Series, CellIndex, Vec<Split>)>> = BTreeMap::new();
+    let mut found: BTreeMap<&str, Vec<Changed<'_>>> = BTreeMap::new();
     for one in series {
         let splits: Vec<(CellIndex, Vec<Split>)> = one
             .off
@@ -266,6 +266,9 @@ fn change_dates<'s>(
     }
     Ok(open)
 }
+
+/// A cell with the splits that fit it.
+type Changed<'s> = (&'s Series, CellIndex, Vec<Split>);
 
 /// A split of a cell's units at a day, and the prices before and after it.
 struct Split {

@@ -106,7 +106,8 @@ fn double_counts(
             let agree = found.iter().all(|part| sheet.gap(*part) == Some(0));
             let inside: i128 = found.iter().map(|part| sheet.cells[*part].quantity).sum();
             let gap = sheet.gap(*cell).unwrap_or(0);
-            if !agree || inside == 0 || gap.abs() != inside {
+            let moved = meter_is_conserved(sheet, cells, *cell);
+            if !agree || inside == 0 || gap.abs() != inside || moved {
                 continue;
             }
             let Some(price) = sheet.price(*cell) else { continue };
@@ -125,6 +126,14 @@ fn double_counts(
         }
     }
     Ok(())
+}
+
+/// Whether a cell's meter agrees in total over tiers and bands, so that its gap is a move.
+fn meter_is_conserved(sheet: &Worksheet, cells: &[CellIndex], cell: CellIndex) -> bool {
+    let meter = sheet.cells[cell].key.meter;
+    let same = |one: &&CellIndex| sheet.cells[**one].key.meter == meter;
+    let total: Option<i128> = cells.iter().filter(same).map(|one| sheet.gap(*one)).sum();
+    total == Some(0)
 }
 
 /// Our books count reasoning inside output and again beside it.
@@ -169,11 +178,8 @@ fn between_skus(
                 continue;
             }
             let (sku_a, sku_b) = (sheet.sku(a.sku), sheet.sku(b.sku));
-            let meter = a.meter;
-            let same = |cell: &&CellIndex| sheet.cells[**cell].key.meter == meter;
-            let total: Option<i128> = cells.iter().filter(same).map(|cell| sheet.gap(*cell)).sum();
             let cause = differing(&sku_a, &sku_b);
-            let conserved = total == Some(0);
+            let conserved = meter_is_conserved(sheet, cells, *first);
             if conserved || !(estimates.contains(first) && estimates.contains(second)) {
                 transfer(sheet, (*first, *second), cause, subject, conserved)?;
             }

@@ -1,7 +1,4 @@
 //! The worked examples E1 to E21 and E5b, to the digit.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail loudly")]
-
-mod reconcile_case;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +10,7 @@ use counterfoil::reconcile::facts::{Ending, ExchangeRate};
 use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
-use reconcile_case::{Case, causes, instant, money, only, part};
+use crate::case::{Case, causes, instant, money, only, part};
 
 const NOON: &str = "2026-10-15T12:00:00Z";
 const M: u64 = 1_000_000;

@@ -1,7 +1,4 @@
 //! The report as JSON: one month with several causes, kept as a fixture that pages can be built on.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail loudly")]
-
-mod reconcile_case;
 
 use std::path::Path;
 
@@ -11,7 +8,7 @@ use counterfoil::period::ChargePeriod;
 use counterfoil::reconcile::drill::attempts_behind;
 use counterfoil::reconcile::facts::{CountedTokens, DocumentTotals};
 use counterfoil::reconcile::finding::Cause;
-use reconcile_case::{Case, money, only};
+use crate::case::{Case, money, only};
 
 const THOUSAND: u64 = 1_000;
 

@@ -3,7 +3,6 @@
 //!
 //! Prices, ledger and bill are made here, in whole 10⁻¹² units; nothing of the engine is used but
 //! the types it is given. `COUNTERFOIL_SIMULATE=60` runs sixty seeds a case instead of three.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,8 +1,5 @@
 //! One first month without a single tie: six faults, each on its own model and key, as two
 //! providers' exports print them. Every one is named, to the cent, and opens its requests.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail loudly")]
-
-mod reconcile_case;
 
 use std::sync::Arc;
 
@@ -14,7 +11,7 @@ use counterfoil::period::{ChargePeriod, SECOND_US};
 use counterfoil::reconcile::drill::attempts_behind;
 use counterfoil::reconcile::facts::{BillingClass, DocumentTotals, Ending};
 use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
-use reconcile_case::{Case, Used, money, only, per_token};
+use crate::case::{Case, Used, money, only, per_token};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// An attempt of one of our clients, through the gateway.

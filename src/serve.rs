@@ -37,7 +37,7 @@ use crate::ledger::entry::Entry;
 use crate::metering::counted::CountedTokens;
 use crate::names::{AttemptId, Clock, ProviderName};
 use crate::period::Timestamp;
-use crate::pricing::load::PriceError;
+use crate::pricing::problem::PriceError;
 use crate::pricing::table::PriceTable;
 use crate::sandbox;
 use crate::sandbox::provider::Sandbox;

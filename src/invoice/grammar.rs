@@ -55,7 +55,7 @@ impl Grammar {
             Self::OpenAiCost(rows) => rows.read(row, cells, noticed, &mut draft.line),
             Self::OpenAiUsage(rows) => rows.read(row, cells, noticed, &mut draft.usage),
             Self::OpenAiTime(bucket) => {
-                bucket.read(cells).map(|period| Reading::Empty(Some(period)))
+                bucket.read(cells).map(|(period, _)| Reading::Empty(Some(period)))
             }
             Self::AnthropicCost(rows) => rows.read(row, cells, noticed, &mut draft.line),
             Self::AnthropicTokens(rows) => rows.read(row, cells, noticed, &mut draft.usage),

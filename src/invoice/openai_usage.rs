@@ -80,7 +80,7 @@ impl UsageRows {
         noticed: &mut Noticed,
         usage: &mut UsageRow,
     ) -> Result<Reading, RowFault> {
-        let period = self.bucket.read(cells)?;
+        let (period, _) = self.bucket.read(cells)?;
         let mut quantities = self.tokens.read(row, cells, self.mark, noticed)?;
         for (column, meter) in &self.pieces {
             if let Some(cell) = cells.text(*column) {

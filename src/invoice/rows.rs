@@ -278,6 +278,11 @@ impl<'a> Rows<'a> {
             return Err(RowFault::row(why));
         }
         self.hash_personal();
+        if self.record.len() < self.header.names.len()
+            && let Err(refusal) = self.csv.get_mut().look_ahead()
+        {
+            return Err(RowFault::row(format!("the row is cut off: {refusal}")));
+        }
         self.whole()?;
         let cells = RawCells::new(&self.header, &self.record);
         if cells.is_blank() {

@@ -84,7 +84,8 @@ pub fn amount(
     if plain.ends_with('.') {
         return refused("no digit follows the decimal mark");
     }
-    let value = if negative || sign == "-" { -value } else { value };
+    // Minus zero is zero.
+    let value = if (negative || sign == "-") && !value.is_zero() { -value } else { value };
     Ok(Printed { value, decimals: decimals_of(&plain) })
 }
 
@@ -123,6 +124,7 @@ pub fn decimals_of(text: &str) -> u32 {
 }
 
 /// Without blanks, no-break and zero-width ones included, at both ends.
+#[inline]
 pub fn trimmed(cell: &str) -> &str {
     if let ([first, ..], [.., last]) = (cell.as_bytes(), cell.as_bytes())
         && first.is_ascii_graphic()

@@ -429,6 +429,14 @@ fn the_siblings_of_the_usage_export_are_read_by_their_own_columns() {
             2,
             UsageCapability::CodeSessions,
         ),
+        (
+            "w.csv",
+            "num_requests,context_level,model",
+            "15,medium,gpt-4o",
+            Meter::WebSearch,
+            15,
+            UsageCapability::WebSearches,
+        ),
     ] {
         let text = format!("{time},num_model_requests,{columns}\n{TIMES},2.0,{cells}\n");
         let read = imported(name, &text);
@@ -467,4 +475,14 @@ fn times_must_agree_whatever_their_offset() {
         let said = refused("cost.csv", row(times).as_bytes());
         assert!(said.contains(words), "{times}: {said}");
     }
+}
+
+#[test]
+fn file_searches_are_counted_and_storage_is_sent_to_the_cost_export() {
+    let time = "start_time,end_time,start_time_iso,end_time_iso";
+    let text = format!("{time},num_requests,vector_store_id\n{TIMES},8,vs_1\n");
+    let read = imported("f.csv", &text);
+    assert_eq!(read.usage().next().unwrap().quantities, quantities(&[(Meter::FileSearch, 8)]));
+    let said = refused("v.csv", format!("{time},usage_bytes\n{TIMES},1099511627776\n").as_bytes());
+    assert!(said.contains("vector stores"), "{said}");
 }

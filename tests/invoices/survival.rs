@@ -151,6 +151,11 @@ fn totals_are_checked_and_not_imported() {
         assert_eq!(read.rows.last(), Some(&Kept::Total));
         assert!(!read.summary.warnings.iter().any(|warning| warning.contains("cannot be proved")));
     }
+    let fine = "start_time,end_time,amount_value,amount_currency,line_item\n\
+                1788134400,1788220800,1.16952,usd,\"m-1, input\"\nTotal,,1.17,,\n";
+    assert_eq!(imported("cost.csv", fine).sum(), "1.16952", "a total may be rounded to cents");
+    let said = refused("cost.csv", fine.replace("1.17", "1.1694").as_bytes());
+    assert!(said.contains("add up to 1.16952"), "{said}");
     let said = refused("cost.csv", format!("{}Total,,,,0.08\n", file()).as_bytes());
     assert!(said.contains("says 0.08") && said.contains("add up to 0.07"), "{said}");
 }

@@ -98,7 +98,7 @@ fn a_zip_without_a_csv_or_cut_or_changed_is_refused() {
 
 #[test]
 fn what_unpacks_beyond_reason_is_stopped() {
-    let row = "2026-08-04,Claude Haiku 4.5,output,0.05\n";
+    let row = format!("2026-08-04,{},output,0.05\n", "x".repeat(50_000));
     let bomb = format!("{CSV}{}", row.repeat((24 << 20) / row.len())).into_bytes();
     let said = refused("bomb.csv.gz", &gzipped(&bomb));
     assert!(said.contains("more than 200 to 1"), "{said}");
@@ -113,10 +113,10 @@ fn what_unpacks_beyond_reason_is_stopped() {
 #[test]
 fn a_short_repetitive_file_is_no_bomb() {
     let row = "2026-08-04,Claude Haiku 4.5,output,0.05\n";
-    let text = format!("{CSV}{}", row.repeat(100_000));
+    let text = format!("{CSV}{}", row.repeat(20_000));
     let packed = gzipped(text.as_bytes());
     assert!(text.len() / packed.len() > 200);
-    assert_eq!(read_one("costs.csv.gz", &packed).unwrap().sum(), "5000.05");
+    assert_eq!(read_one("costs.csv.gz", &packed).unwrap().sum(), "1000.05");
 }
 
 #[test]

@@ -112,6 +112,23 @@ proptest! {
     }
 
     #[test]
+    fn no_changed_byte_of_a_real_layout_panics(
+        file in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let files = crate::every_file(&crate::fixtures());
+        let path = file.get(&files);
+        let mut bytes = std::fs::read(path).unwrap();
+        for (at, byte) in changes {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        let _ = read(&path.to_string_lossy(), &bytes);
+    }
+
+    #[test]
     fn no_cells_panic(cells in prop::collection::vec("\\PC{0,20}", 4), header in 0..4_usize) {
         let header = [
             "usage_date_utc,model,token_type,cost_usd",

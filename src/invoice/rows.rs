@@ -266,9 +266,6 @@ impl<'a> Rows<'a> {
     fn problem(&mut self, fault: RowFault) -> Problem {
         let line = self.line();
         let repeated = self.record.iter().eq(self.header.spelled.iter());
-        if self.record.len() != self.header.names.len() {
-            self.record.clear();
-        }
         let (column, reason) = if repeated {
             (None, "the header is repeated: files were joined; drop each by itself".to_owned())
         } else {
@@ -288,7 +285,10 @@ impl<'a> Rows<'a> {
         {
             return Err(RowFault::row(format!("the row is cut off: {refusal}")));
         }
-        self.whole()?;
+        if let Err(fault) = self.whole() {
+            self.record.clear();
+            return Err(fault);
+        }
         let cells = RawCells::new(&self.header, &self.record);
         if cells.is_blank() {
             return Ok(Some(Reading::Empty(None)));

@@ -235,8 +235,17 @@ fn personal_cells_are_hashed_before_anyone_sees_them() {
     assert_eq!(read.cells[0][0], "1788134400");
     let ragged = read_one("cost.csv", text.replace(",usd,", ",usd,,").as_bytes()).unwrap();
     assert!(ragged.cells[0].is_empty(), "a row that is not whole shows nothing");
-    let summary = serde_json::to_string(&ragged.summary).unwrap();
-    assert!(!summary.contains("person@"), "{summary}");
+    let moved = text.replace("1,usd,user-1,person@example.com", "person@example.com,usd,user-1,1");
+    let moved = read_one("cost.csv", moved.as_bytes()).unwrap();
+    let torn =
+        read_one("cost.csv", text.replace(",\"m-1", "\",\"m-1").replace("user-1", "\"").as_bytes());
+    let torn = torn.unwrap();
+    assert!(!torn.summary.is_clean() && torn.cells.iter().all(Vec::is_empty), "{:?}", torn.cells);
+    for summary in [ragged.summary, moved.summary, torn.summary] {
+        assert!(!summary.is_clean());
+        let summary = serde_json::to_string(&summary).unwrap();
+        assert!(!summary.contains("person@"), "{summary}");
+    }
 }
 
 #[test]
@@ -262,7 +271,7 @@ fn days_that_are_missing_or_not_promised_are_said() {
     let missing: Vec<String> = read.summary.missing_days.iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["2026-09-01"]);
     let said = read.summary.warnings.join("\n");
-    assert!(said.contains("1 days between 2026-08-31 and 2026-09-02 are missing"), "{said}");
+    assert!(said.contains("no row for 2026-09-01, between 2026-08-31 and 2026-09-02"), "{said}");
     assert!(said.contains("only from 2026-08-31 to 2026-09-02"), "{said}");
     let read = imported("claude_api_cost_2026_07.csv", &file());
     assert!(

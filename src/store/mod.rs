@@ -9,6 +9,7 @@ pub mod posting;
 pub mod prices;
 pub mod read;
 pub mod requests;
+pub mod imports;
 pub mod rollups;
 mod rows;
 mod states;

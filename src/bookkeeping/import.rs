@@ -1,0 +1,536 @@
+//! Import: an export's bytes become a sealed batch of billed lines or usage rows, or nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use uuid::{NoContext, Timestamp as IdTime, Uuid};
+
+use crate::bookkeeping::preview::{self, Replaced};
+use crate::invoice::export::Export;
+use crate::invoice::format::{ExportFormat, ExportSide};
+use crate::invoice::line::{BilledLine, UsageRow};
+use crate::invoice::record::RawCells;
+use crate::invoice::refusal::{Problem, Refusal};
+use crate::invoice::rows::{Placed, Row};
+use crate::invoice::summary::{Grain, RowCounts, Summary};
+use crate::money::{Currency, canonical_text, exact_add};
+use crate::period::{HOUR_US, SECOND_US, Timestamp};
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::imports::{self, BatchHead, LineRow, QuantityRow, Seal, TOTALS_ONLY};
+
+/// A file to be imported.
+#[derive(Clone, Debug)]
+pub struct ExportFile {
+    /// Its name, for people and for what the name promises.
+    pub name: String,
+    /// Where its bytes are.
+    pub bytes: ExportBytes,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone, Debug)]
+pub enum ExportBytes {
+    /// On disk; read in constant memory.
+    Path(PathBuf),
+    /// Uploaded.
+    Memory(Bytes),
+}
+
+/// What the person said besides the files.
+#[derive(Clone, Debug, Default)]
+pub struct ImportChoice {
+    /// The account a file belongs to that names none.
+    pub account: Option<String>,
+    /// Key under which personal columns are hashed before storage.
+    pub personal_key: Vec<u8>,
+}
+
+/// One sealed batch, as `counterfoil import --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Imported {
+    /// Its id; of the earlier batch where the same bytes were imported before.
+    pub batch: String,
+    /// The file, or the part of a zip.
+    pub file: String,
+    /// The export's name in the books.
+    pub format: ExportFormat,
+    /// Who bills.
+    pub provider: &'static str,
+    /// The account.
+    pub account: String,
+    /// First and last day, both inside; `None` for a file without rows.
+    pub period: Option<(NaiveDate, NaiveDate)>,
+    /// Rows by kind.
+    pub rows: RowCounts,
+    /// Exact sum of the billed lines; `None` where the file holds no money or several currencies.
+    pub sum: Option<String>,
+    /// Of the sum.
+    pub currency: Option<Currency>,
+    /// Exact sums per currency.
+    pub sums: BTreeMap<Currency, String>,
+    /// Nothing: a file with a problem is not imported. Kept so that the shape is always the same.
+    pub problems: Vec<Problem>,
+    /// Days of earlier batches this one speaks for now.
+    pub replaced: Vec<Replaced>,
+    /// Whether these bytes had been imported before, so that nothing was done.
+    pub unchanged: bool,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why a file was not imported. Nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It is no export of ours, or is damaged.
+    #[error("{file}: {refusal}")]
+    Refused {
+        /// The file.
+        file: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Some of its rows could not be placed.
+    #[error("{file}: {count} rows could not be placed, so nothing was imported; {first}")]
+    Problems {
+        /// The file.
+        file: String,
+        /// How many.
+        count: u64,
+        /// The first one in words.
+        first: String,
+        /// The first hundred.
+        problems: Vec<Problem>,
+    },
+    /// It names no account and several are known.
+    #[error(
+        "{file}: the export names no account and the books know several ({known}); say which it \
+         is with --account NAME"
+    )]
+    AccountNeeded {
+        /// The file.
+        file: String,
+        /// The accounts known of this provider.
+        known: String,
+    },
+    /// It speaks of several accounts at once.
+    #[error("{file}: the export speaks of several accounts ({named}); export each by itself")]
+    SeveralAccounts {
+        /// The file.
+        file: String,
+        /// The accounts it names.
+        named: String,
+    },
+    /// The books did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Reading stopped unexpectedly.
+    #[error("{file}: reading it stopped: {reason}")]
+    Stopped {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A file's bytes, from wherever they are.
+pub(crate) enum Source {
+    File(std::fs::File),
+    Memory(Cursor<Bytes>),
+}
+
+/// Rows on their way to the books.
+#[derive(Default)]
+struct Chunk {
+    lines: Vec<LineRow>,
+    usage: Vec<QuantityRow>,
+}
+
+/// What one part came to when it was read to its end.
+pub(crate) struct PartRead {
+    pub(crate) name: String,
+    pub(crate) format: ExportFormat,
+    pub(crate) header: Vec<String>,
+    pub(crate) fingerprint: String,
+    pub(crate) summary: Summary,
+    pub(crate) hash: String,
+    pub(crate) sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>>,
+}
+
+/// Rows in one transaction.
+const CHUNK_ROWS: usize = 1_000;
+/// Batches older than this without a seal were left by a crash.
+const ABANDONED_US: i64 = 24 * HOUR_US;
+
+impl ExportFile {
+    /// Opens the bytes.
+    pub(crate) fn open(&self) -> io::Result<Source> {
+        match &self.bytes {
+            ExportBytes::Path(path) => std::fs::File::open(path).map(Source::File),
+            ExportBytes::Memory(bytes) => Ok(Source::Memory(Cursor::new(bytes.clone()))),
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(into),
+            Self::Memory(bytes) => bytes.read(into),
+        }
+    }
+}
+
+impl Seek for Source {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Memory(bytes) => bytes.seek(to),
+        }
+    }
+}
+
+/// Imports one file, all its parts or nothing. The same bytes a second time change nothing.
+///
+/// # Errors
+/// [`ImportError`], with file, row and reason; nothing is stored then.
+pub async fn import(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+) -> Result<Vec<Imported>, ImportError> {
+    imports::sweep_older(books, &lowest_id(now.plus_micros(-ABANDONED_US)).to_string()).await?;
+    let (parts, sha256, size) = look(file, &choice.personal_key).await?;
+    let mut batches = Vec::new();
+    let read = read_all(books, file, choice, now, &parts, &mut batches).await;
+    let sealed = match read {
+        Ok(read) => finish(books, file, choice, now, &batches, read, (&sha256, size)).await,
+        Err(error) => Err(error),
+    };
+    let kept = |batch: &String| {
+        sealed.as_ref().is_ok_and(|done| done.iter().any(|one| one.batch == *batch))
+    };
+    for batch in batches.iter().filter(|batch| !kept(batch)) {
+        imports::sweep(books, batch).await?;
+    }
+    sealed
+}
+
+async fn read_all(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    parts: &[String],
+    batches: &mut Vec<String>,
+) -> Result<Vec<PartRead>, ImportError> {
+    let mut read = Vec::new();
+    for part in 0..parts.len() {
+        let batch = batch_id(now).to_string();
+        batches.push(batch.clone());
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(4);
+        let (file_too, key) = (file.clone(), choice.personal_key.clone());
+        let reader = spawn_blocking(move || {
+            read_part(&file_too, part, &key, |chunk| sender.blocking_send(chunk).is_ok())
+        });
+        while let Some(chunk) = chunks.recv().await {
+            imports::add_rows(books, &batch, &chunk.lines, &chunk.usage).await?;
+        }
+        let one = joined(file, reader.await)?;
+        if !one.summary.is_clean() {
+            return Err(problems(&one));
+        }
+        read.push(one);
+    }
+    Ok(read)
+}
+
+async fn finish(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    batches: &[String],
+    read: Vec<PartRead>,
+    (sha256, size): (&str, u64),
+) -> Result<Vec<Imported>, ImportError> {
+    let known = imports::batches(books).await?;
+    let (mut seals, mut done) = (Vec::new(), Vec::new());
+    for (part, batch) in read.into_iter().zip(batches) {
+        let account = preview::account_of(&part, choice.account.as_deref(), &known)?;
+        let sha256 = part_hash(sha256, &part.name);
+        let before = known.iter().find(|record| {
+            record.head.file_sha256 == sha256
+                && record.head.account == account
+                && record.withdrawn_at.is_none()
+        });
+        if let Some(before) = before {
+            done.push(imported(&part, before.head.batch.clone(), account, Vec::new(), true));
+            continue;
+        }
+        let replaced = preview::replaced_by(books, &part, &account).await?;
+        let head = BatchHead {
+            batch: batch.clone(),
+            opened_at: now,
+            provider: part.format.provider().to_owned(),
+            account: account.clone(),
+            format: part.format.as_str().to_owned(),
+            scope: scope(&part).to_owned(),
+            file_name: file.name.clone(),
+            file_sha256: sha256,
+            file_bytes: size,
+            header: part.header.clone(),
+            header_fingerprint: part.fingerprint.clone(),
+        };
+        seals.push(Seal {
+            head,
+            sealed_at: now,
+            summary: sealed_summary(&part, &replaced),
+            hash: part.hash.clone(),
+            days: part.summary.days.iter().copied().collect(),
+        });
+        done.push(imported(&part, batch.clone(), account, replaced, false));
+    }
+    imports::seal(books, &seals).await?;
+    Ok(done)
+}
+
+/// Whether the rows are day totals, which check finer exports and never replace them.
+pub(crate) fn scope(part: &PartRead) -> &'static str {
+    let money = part.format.side() == ExportSide::Cost;
+    if money && part.summary.grain == Grain::DayTotal { TOTALS_ONLY } else { "" }
+}
+
+/// The names of the parts, the hash of the file's bytes and their number.
+pub(crate) async fn look(
+    file: &ExportFile,
+    key: &[u8],
+) -> Result<(Vec<String>, String, u64), ImportError> {
+    let (file_too, key) = (file.clone(), key.to_vec());
+    let looked = spawn_blocking(move || {
+        let mut hasher = Sha256::new();
+        let size = io::copy(&mut file_too.open()?, &mut Hashing(&mut hasher))?;
+        let export = Export::open(&file_too.name, file_too.open()?, &key)?;
+        Ok((export.parts().to_vec(), hexadecimal(&hasher.finalize()), size))
+    });
+    joined(file, looked.await)
+}
+
+/// Reads a part without keeping its rows.
+pub(crate) async fn read_only(
+    file: &ExportFile,
+    part: usize,
+    key: &[u8],
+) -> Result<PartRead, ImportError> {
+    let (file_too, key) = (file.clone(), key.to_vec());
+    let reader = spawn_blocking(move || read_part(&file_too, part, &key, |_| true));
+    joined(file, reader.await)
+}
+
+fn joined<T>(
+    file: &ExportFile,
+    ended: Result<Result<T, Refusal>, tokio::task::JoinError>,
+) -> Result<T, ImportError> {
+    match ended {
+        Ok(read) => {
+            read.map_err(|refusal| ImportError::Refused { file: file.name.clone(), refusal })
+        }
+        Err(error) => {
+            Err(ImportError::Stopped { file: file.name.clone(), reason: error.to_string() })
+        }
+    }
+}
+
+fn read_part(
+    file: &ExportFile,
+    part: usize,
+    key: &[u8],
+    mut hand_on: impl FnMut(Chunk) -> bool,
+) -> Result<PartRead, Refusal> {
+    let mut export = Export::open(&file.name, file.open()?, key)?;
+    let mut rows = export.read(part)?;
+    let (name, format) = (rows.name().to_owned(), rows.format());
+    let header = rows.header().spelled.clone();
+    let fingerprint = rows.header().fingerprint.clone();
+    let (mut chunk, mut hasher) = (Chunk::default(), Sha256::new());
+    let mut sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>> = BTreeMap::new();
+    while let Some(Placed { row, cells }) = rows.next_row()? {
+        match row {
+            Row::Line(line) => {
+                let sums = sum_by_day.entry(line.period.start.day()).or_default();
+                let sum = sums.entry(line.currency).or_default();
+                // A sum that does not fit is a problem of the summary, which refuses the file.
+                *sum = exact_add(*sum, line.billed_cost).unwrap_or(*sum);
+                chunk.lines.push(line_row(line, cells, &mut hasher));
+            }
+            Row::Usage(usage) => chunk.usage.push(quantity_row(usage, cells, &mut hasher)),
+            Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => continue,
+        }
+        if chunk.lines.len() + chunk.usage.len() >= CHUNK_ROWS
+            && !hand_on(std::mem::take(&mut chunk))
+        {
+            break;
+        }
+    }
+    hand_on(chunk);
+    let summary = rows.finish()?;
+    let hash = hexadecimal(&hasher.finalize());
+    Ok(PartRead { name, format, header, fingerprint, summary, hash, sum_by_day })
+}
+
+fn line_row(
+    line: &BilledLine,
+    cells: RawCells<'_>,
+    hasher: &mut Sha256,
+) -> LineRow {
+    let (text, raw) = (text_of(line), text_of(&cells));
+    hasher.update(text.as_bytes());
+    hasher.update(raw.as_bytes());
+    let category = text_of(&line.category);
+    LineRow {
+        row: line.row,
+        day: line.period.start.day().to_string(),
+        category: category.trim_matches('"').to_owned(),
+        currency: line.currency.to_string(),
+        billed_cost: canonical_text(line.billed_cost),
+        model: line.model.clone(),
+        meter: line.meter.map(|meter| meter.to_string()),
+        line: text,
+        raw,
+    }
+}
+
+fn quantity_row(
+    usage: &UsageRow,
+    cells: RawCells<'_>,
+    hasher: &mut Sha256,
+) -> QuantityRow {
+    let (text, raw) = (text_of(usage), text_of(&cells));
+    hasher.update(text.as_bytes());
+    hasher.update(raw.as_bytes());
+    QuantityRow {
+        row: usage.row,
+        day: usage.period.start.day().to_string(),
+        model: usage.model.clone(),
+        usage: text,
+        raw,
+    }
+}
+
+/// These types have no map keys that are no text, so that writing them cannot fail.
+fn text_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn imported(
+    part: &PartRead,
+    batch: String,
+    account: String,
+    replaced: Vec<Replaced>,
+    unchanged: bool,
+) -> Imported {
+    let summary = &part.summary;
+    let sums: BTreeMap<Currency, String> =
+        summary.sums.iter().map(|(currency, sum)| (*currency, canonical_text(*sum))).collect();
+    let only = if sums.len() == 1 { sums.first_key_value() } else { None };
+    Imported {
+        batch,
+        file: part.name.clone(),
+        format: part.format,
+        provider: part.format.provider(),
+        account,
+        period: summary.first_day().zip(summary.last_day()),
+        rows: summary.rows,
+        sum: only.map(|(_, sum)| sum.clone()),
+        currency: only.map(|(currency, _)| *currency),
+        sums,
+        problems: summary.problems.clone(),
+        replaced,
+        unchanged,
+        warnings: summary.warnings.clone(),
+    }
+}
+
+fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
+    let by_day: BTreeMap<String, BTreeMap<String, String>> = part
+        .sum_by_day
+        .iter()
+        .map(|(day, sums)| {
+            let sums = sums.iter();
+            let sums = sums.map(|(currency, sum)| (currency.to_string(), canonical_text(*sum)));
+            (day.to_string(), sums.collect())
+        })
+        .collect();
+    json!({ "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced })
+}
+
+fn problems(part: &PartRead) -> ImportError {
+    let problems = part.summary.problems.clone();
+    let first = problems.first().map_or_else(String::new, |first| {
+        let mut text = format!("row {}", first.row);
+        if let Some(column) = &first.column {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", column {column}");
+        }
+        format!("{text}: {}", first.reason)
+    });
+    ImportError::Problems {
+        file: part.name.clone(),
+        count: part.summary.rows.problems,
+        first,
+        problems,
+    }
+}
+
+/// A file's hash, told apart by part for an archive of several.
+pub(crate) fn part_hash(file: &str, part: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(file.as_bytes());
+    hasher.update(part.as_bytes());
+    hexadecimal(&hasher.finalize())
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A UUIDv7 of that instant.
+fn batch_id(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.micros().div_euclid(SECOND_US)).unwrap_or(0);
+    let nanos = u32::try_from(at.micros().rem_euclid(SECOND_US) * 1_000).unwrap_or(0);
+    Uuid::new_v7(IdTime::from_unix(NoContext, seconds, nanos))
+}
+
+/// Below every id of that instant or later.
+fn lowest_id(at: Timestamp) -> Uuid {
+    Uuid::from_u64_pair(batch_id(at).as_u64_pair().0 & !0xfff, 0)
+}

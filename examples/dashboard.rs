@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example tells and stops")]
 
 use counterfoil::dashboard;
+use counterfoil::dashboard::drops::Drops;
 use counterfoil::dashboard::state::DashboardState;
 use counterfoil::ledger::count::Count;
 use counterfoil::ledger::entry::Entry;
@@ -72,6 +73,8 @@ async fn main() {
         proxy_base_url: "http://127.0.0.1:4180".to_owned(),
         banner: Some("Example books: every figure here is made up.".to_owned()),
         allowed_hosts: Vec::new(),
+        personal_key: b"key of an example".to_vec(),
+        drops: Drops::default(),
     };
     axum::serve(listener, dashboard::router(state)).await.unwrap();
 }

@@ -9,6 +9,9 @@ pub mod invoices;
 pub mod months;
 pub mod overview;
 pub mod page;
+pub mod reconcile;
+pub mod report;
+pub mod report_body;
 pub mod request;
 pub mod requests;
 pub mod spend;
@@ -42,6 +45,11 @@ pub fn router(state: DashboardState) -> Router {
         .route("/invoices/preview", post(invoices::upload))
         .route("/invoices/import", post(invoices::import_upload))
         .route("/invoices/withdraw", post(invoices::withdraw))
+        .route("/reconcile", get(reconcile::show))
+        .route("/reconcile.json", get(reconcile::show))
+        .route("/reconcile.csv", get(reconcile::show))
+        .route("/reconcile/{provider}/{period}", get(report::show))
+        .route("/reconcile/{provider}/{period}/claim", get(report::claim))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)
         .layer(DefaultBodyLimit::max(drops::UPLOAD_LIMIT))

@@ -12,4 +12,5 @@ pub mod names;
 pub mod period;
 pub mod pricing;
 pub mod store;
+pub mod reconcile;
 pub mod usage;

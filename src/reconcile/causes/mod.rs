@@ -1,0 +1,11 @@
+//! One file per family of causes; each tests its own hypothesis and books only what it can show.
+
+pub mod alias;
+pub mod class;
+pub mod discount;
+pub mod lines;
+pub mod population;
+pub mod price;
+pub mod quantity;
+pub mod timing;
+pub mod unbilled;

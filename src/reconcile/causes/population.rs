@@ -1,0 +1,185 @@
+//! Traffic on the bill that our books never saw: before they began, elsewhere, or while down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use crate::reconcile::finding::{Cause, Confidence};
+use crate::reconcile::matching::Matched;
+use crate::reconcile::owners::{Owner, key_of};
+use crate::reconcile::worksheet::{
+    CellIndex, Group, Worksheet, WorksheetError, at_price, subtract,
+};
+
+/// Books whole cells that cannot be ours.
+///
+/// # Errors
+/// [`WorksheetError`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    before_books(matched)?;
+    foreign_owners(matched)?;
+    untied_keys(matched)?;
+    unseen_models(matched)
+}
+
+/// Charge periods that ended before the books' first instant.
+fn before_books(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    let Some(began) = matched.inputs.books_began else { return Ok(()) };
+    let sheet = &mut matched.sheet;
+    for cell in 0..sheet.cells.len() {
+        if sheet.slots.span(sheet.cells[cell].key.slot).end > began {
+            continue;
+        }
+        if sheet.cells[cell].billed.is_there() && sheet.cells[cell].quantity == 0 {
+            let subject = format!("before {began}");
+            let note = sheet.note(Cause::BeforeBooks, &subject, Confidence::Proven);
+            sheet.notes[note].evidence(format!("our books begin at {began}"));
+            bring_to_bill(sheet, note, cell)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys, projects, workspaces and surfaces that send nothing through here.
+fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    let sheet = &mut matched.sheet;
+    for cell in 0..sheet.cells.len() {
+        let Owner::Foreign(foreign) = sheet.owner(sheet.cells[cell].key.owner).clone() else {
+            continue;
+        };
+        if still_missing(sheet, cell) {
+            let note = sheet.note(Cause::Unlogged, &foreign.label, foreign.confidence);
+            sheet.notes[note].evidence(foreign.reason.clone());
+            bring_to_bill(sheet, note, cell)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys tied to nothing, beside attempts tied to nothing: a key is booked as not passing here if
+/// what it was billed is exactly what is missing in each of its cells.
+fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    if !matched.sheet.grain.key || matched.sheet.grain.quantities_apart {
+        return Ok(());
+    }
+    let mut by_key: BTreeMap<String, BTreeMap<CellIndex, i128>> = BTreeMap::new();
+    let sheet = &mut matched.sheet;
+    for (index, cell) in sheet.cells.iter().enumerate() {
+        if *sheet.owner(cell.key.owner) != Owner::Shared {
+            continue;
+        }
+        for line in &cell.billed.lines {
+            let line = matched.lines[*line as usize].line;
+            if let (Some(key), Some(quantity)) = (key_of(&line.dimensions), line.quantity) {
+                let cells = by_key.entry(key.to_owned()).or_default();
+                *cells.entry(index).or_insert(0) += i128::from(quantity);
+            }
+        }
+    }
+    for (key, cells) in by_key {
+        let missing = cells.iter().all(|(cell, sum)| sheet.gap(*cell) == Some(*sum));
+        if !missing || cells.values().all(|sum| *sum == 0) {
+            continue;
+        }
+        let note = sheet.note(Cause::Unlogged, &key, Confidence::Consistent);
+        let sentence = format!("on {key}, tied to no caller yet; tie it or mark it known");
+        sheet.notes[note].evidence(sentence).evidence(
+            "what this key was billed is exactly what our books lack, in every period and meter",
+        );
+        for (cell, sum) in cells {
+            book_quantity(sheet, note, cell, sum)?;
+        }
+    }
+    Ok(())
+}
+
+/// Models on the bill that our books never used at all, of an owner that does pass here.
+fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    if !matched.sheet.grain.model || matched.in_cells == 0 {
+        return Ok(());
+    }
+    let groups = matched.sheet.groups();
+    let unbilled_models = owners_of_unbilled_models(&matched.sheet, &groups);
+    for ((owner, model), cells) in groups {
+        let sheet = &mut matched.sheet;
+        let seen = |cell: &CellIndex| {
+            let cell = &sheet.cells[*cell];
+            cell.quantity != 0 || !cell.shown.is_zero() || !cell.stubs.is_empty()
+        };
+        if cells.iter().any(seen) || sheet.model(model).is_empty() {
+            continue;
+        }
+        let confirmed = matched.owners.is_confirmed(sheet.owner(owner))
+            && !unbilled_models.contains(&owner);
+        let confidence = if confirmed { Confidence::Proven } else { Confidence::Consistent };
+        let subject = sheet.group_words((owner, model));
+        for cell in cells {
+            if !still_missing(sheet, cell) {
+                continue;
+            }
+            let note = sheet.note(Cause::Unlogged, &subject, confidence);
+            sheet.notes[note].evidence("no attempt of ours was billed for this model");
+            if !confirmed {
+                sheet.notes[note].alternative("a name of a model we recorded under another one");
+            }
+            bring_to_bill(sheet, note, cell)?;
+        }
+    }
+    Ok(())
+}
+
+/// Owners with a model that is only in our books: it may be what the bill calls otherwise.
+fn owners_of_unbilled_models(
+    sheet: &Worksheet,
+    groups: &BTreeMap<Group, Vec<CellIndex>>,
+) -> BTreeSet<u32> {
+    let only_ours = |cells: &Vec<CellIndex>| {
+        cells.iter().any(|cell| sheet.cells[*cell].quantity > 0)
+            && !cells.iter().any(|cell| sheet.cells[*cell].billed.is_there())
+    };
+    let found = groups.iter().filter(|(_, cells)| only_ours(cells));
+    found.map(|((owner, _), _)| *owner).collect()
+}
+
+fn still_missing(sheet: &Worksheet, cell: CellIndex) -> bool {
+    let cell = &sheet.cells[cell];
+    cell.billed.is_there() && cell.quantity == 0 && cell.cost.is_zero()
+}
+
+/// Adds the billed quantity at the table's price; at the billed amount where either is unknown.
+fn bring_to_bill(
+    sheet: &mut Worksheet,
+    note: usize,
+    cell: CellIndex,
+) -> Result<(), WorksheetError> {
+    if sheet.cells[cell].billed.other_currency && sheet.price(cell).is_none() {
+        return Ok(());
+    }
+    match sheet.gap(cell) {
+        Some(gap) if gap != 0 && sheet.price(cell).is_some() => {
+            book_quantity(sheet, note, cell, gap)
+        }
+        gap => {
+            let billed = sheet.cells[cell].billed.at_list();
+            let amount = subtract(billed, sheet.cells[cell].cost)?;
+            if amount == Decimal::ZERO && gap.unwrap_or(0) == 0 {
+                return Ok(());
+            }
+            sheet.book(note, cell, gap.unwrap_or(0), amount)
+        }
+    }
+}
+
+fn book_quantity(
+    sheet: &mut Worksheet,
+    note: usize,
+    cell: CellIndex,
+    quantity: i128,
+) -> Result<(), WorksheetError> {
+    let amount = match sheet.price(cell) {
+        Some(price) => at_price(price, quantity)?,
+        None if sheet.cells[cell].billed.other_currency => Decimal::ZERO,
+        None => subtract(sheet.cells[cell].billed.at_list(), sheet.cells[cell].cost)?,
+    };
+    sheet.book(note, cell, quantity, amount)
+}

@@ -1,0 +1,231 @@
+//! Who paid for a line and who sent an attempt, as far as both sides can be tied together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::invoice::line::BilledDimensions;
+use crate::names::CredentialId;
+use crate::reconcile::facts::{AttemptFact, KeyTie, Ties};
+use crate::reconcile::finding::Confidence;
+use crate::reconcile::grain::Grain;
+
+/// Whose traffic a cell is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// Everything that is not told apart.
+    Shared,
+    /// A credential of ours, tied to keys of the bill.
+    Credential(CredentialId),
+    /// A project or workspace both sides name.
+    Scope(String),
+    /// A key, project, workspace or surface that does not pass here.
+    Foreign(Foreign),
+}
+
+/// Billed to somebody who sends nothing through here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Foreign {
+    /// The key, project, workspace or surface as the bill prints it.
+    pub label: String,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// The owners of one reconciliation.
+#[derive(Debug)]
+pub struct Owners {
+    ties: BTreeMap<String, (CredentialId, bool)>,
+    tied_credentials: BTreeSet<CredentialId>,
+    known: BTreeMap<String, String>,
+    scope_names: BTreeMap<String, String>,
+    our_scopes: BTreeSet<String>,
+    by_key: bool,
+    by_scope: bool,
+    scopes_comparable: bool,
+    every_attempt_names_its_scope: bool,
+    every_credential_is_tied: bool,
+    every_tie_is_confirmed: bool,
+}
+
+/// The key a row prints: its id, else its name.
+pub fn key_of(dimensions: &BilledDimensions) -> Option<&str> {
+    dimensions.key_id.as_deref().or(dimensions.key_name.as_deref())
+}
+
+/// The project or workspace a row prints.
+pub fn scope_of(dimensions: &BilledDimensions) -> Option<&str> {
+    let project = dimensions.project_id.as_deref().or(dimensions.project_name.as_deref());
+    project.or(dimensions.workspace.as_deref())
+}
+
+impl Owners {
+    /// Reads the ties against what both sides show.
+    pub fn new<'a>(
+        ties: &Ties,
+        inferred: &[KeyTie],
+        grain: &Grain,
+        attempts: &[AttemptFact],
+        rows: impl Iterator<Item = &'a BilledDimensions>,
+    ) -> Self {
+        let mut by_key = BTreeMap::new();
+        for tie in inferred.iter().chain(&ties.keys) {
+            by_key.insert(tie.key.clone(), (tie.credential.clone(), tie.confirmed));
+        }
+        let mut credentials = BTreeSet::new();
+        let mut our_scopes = BTreeSet::new();
+        let mut every_attempt_names_its_scope = true;
+        let mut every_attempt_has_a_credential = true;
+        for attempt in attempts {
+            match &attempt.credential {
+                Some(credential) if !credentials.contains(credential) => {
+                    credentials.insert(credential.clone());
+                }
+                Some(_) => {}
+                None => every_attempt_has_a_credential = false,
+            }
+            match &attempt.scope {
+                Some(scope) if !our_scopes.contains(scope.as_ref()) => {
+                    our_scopes.insert(scope.to_string());
+                }
+                Some(_) => {}
+                None => every_attempt_names_its_scope = false,
+            }
+        }
+        let tied: BTreeMap<&CredentialId, bool> =
+            by_key.values().map(|(credential, confirmed)| (credential, *confirmed)).collect();
+        let every_credential_is_tied =
+            every_attempt_has_a_credential && credentials.iter().all(|one| tied.contains_key(one));
+        let every_tie_is_confirmed = every_credential_is_tied
+            && credentials.iter().all(|one| tied.get(one).copied().unwrap_or(false));
+        let tied_credentials = tied.keys().map(|one| (*one).clone()).collect();
+        let mut owners = Self {
+            ties: by_key,
+            tied_credentials,
+            known: ties.known.clone(),
+            scope_names: ties.scopes.clone(),
+            our_scopes,
+            by_key: grain.key,
+            by_scope: grain.scope && !grain.key,
+            scopes_comparable: false,
+            every_attempt_names_its_scope: every_attempt_names_its_scope && !attempts.is_empty(),
+            every_credential_is_tied,
+            every_tie_is_confirmed,
+        };
+        owners.scopes_comparable = rows
+            .filter_map(scope_of)
+            .any(|scope| owners.our_scopes.contains(owners.scope_id(scope)));
+        owners
+    }
+
+    fn scope_id<'a>(&'a self, scope: &'a str) -> &'a str {
+        self.scope_names.get(scope).map_or(scope, String::as_str)
+    }
+
+    /// Whose traffic a row of the bill is.
+    pub fn of_row(&self, dimensions: &BilledDimensions) -> Owner {
+        if let Some(surface) = &dimensions.surface {
+            return foreign(
+                surface,
+                Confidence::Consistent,
+                format!("the bill names the provider's own surface {surface:?}"),
+            );
+        }
+        let (key, scope) = (key_of(dimensions), scope_of(dimensions));
+        for name in [key, scope].into_iter().flatten() {
+            if let Some(what) = self.known.get(name) {
+                let reason = format!("{name} was marked as known not to pass here: {what}");
+                return foreign(name, Confidence::Assumed, reason);
+            }
+        }
+        if self.by_key
+            && let Some((credential, _)) = key.and_then(|key| self.ties.get(key))
+        {
+            return Owner::Credential(credential.clone());
+        }
+        let unseen_scope = scope.filter(|scope| {
+            self.scopes_comparable
+                && self.every_attempt_names_its_scope
+                && !self.our_scopes.contains(self.scope_id(scope))
+        });
+        if (self.by_key || self.by_scope)
+            && let Some(scope) = unseen_scope
+        {
+            let reason = format!(
+                "{scope} occurs in no attempt of ours, and every attempt names its project or workspace"
+            );
+            return foreign(key.unwrap_or(scope), Confidence::Proven, reason);
+        }
+        if self.by_key {
+            return self.of_untied_key(key);
+        }
+        match scope {
+            Some(scope) if self.by_scope && self.scope_grain_holds() => {
+                Owner::Scope(self.scope_id(scope).to_owned())
+            }
+            _ => Owner::Shared,
+        }
+    }
+
+    fn of_untied_key(&self, key: Option<&str>) -> Owner {
+        match key {
+            Some(key) if self.every_tie_is_confirmed => {
+                let reason = "every key used here is confirmed to be another one".to_owned();
+                foreign(key, Confidence::Proven, reason)
+            }
+            Some(key) if self.every_credential_is_tied => {
+                let reason = format!("on {key}, tied to no caller yet; tie it or mark it known");
+                foreign(key, Confidence::Consistent, reason)
+            }
+            _ => Owner::Shared,
+        }
+    }
+
+    fn scope_grain_holds(&self) -> bool {
+        self.scopes_comparable && self.every_attempt_names_its_scope
+    }
+
+    /// Whose traffic an attempt is.
+    pub fn of_attempt(&self, attempt: &AttemptFact) -> Owner {
+        if self.by_key {
+            let tied = attempt.credential.as_ref();
+            return match tied.filter(|one| self.tied_credentials.contains(*one)) {
+                Some(credential) => Owner::Credential(credential.clone()),
+                None => Owner::Shared,
+            };
+        }
+        match &attempt.scope {
+            Some(scope) if self.by_scope && self.scope_grain_holds() => {
+                Owner::Scope(scope.to_string())
+            }
+            _ => Owner::Shared,
+        }
+    }
+
+    /// Whether a person confirmed which key of the bill this credential is.
+    pub fn is_confirmed(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Credential(credential) => {
+                self.ties.values().any(|(tied, confirmed)| tied == credential && *confirmed)
+            }
+            _ => false,
+        }
+    }
+
+    /// How an owner reads on a page.
+    pub fn words(&self, owner: &Owner) -> String {
+        match owner {
+            Owner::Shared => String::new(),
+            Owner::Scope(scope) => scope.clone(),
+            Owner::Foreign(foreign) => foreign.label.clone(),
+            Owner::Credential(credential) => {
+                let keys = self.ties.iter().filter(|(_, (tied, _))| tied == credential);
+                keys.map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+fn foreign(label: &str, confidence: Confidence, reason: String) -> Owner {
+    Owner::Foreign(Foreign { label: label.to_owned(), confidence, reason })
+}

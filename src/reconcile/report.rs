@@ -1,0 +1,397 @@
+//! The whole report: verdict, coverage, bridge, findings, and what it was made from.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::meter::Meter;
+use crate::money::Currency;
+use crate::names::{AccountId, ProviderName};
+use crate::period::BillingPeriod;
+use crate::reconcile::bridge::{self, BridgeRow};
+use crate::reconcile::coverage::{self, Coverage};
+use crate::reconcile::drill;
+use crate::reconcile::facts::{DocumentTotals, Inputs};
+use crate::reconcile::finding::{Cause, Confidence, Finding, Part};
+use crate::reconcile::invariants::in_books_currency;
+use crate::reconcile::matching::Matched;
+use crate::reconcile::stubs::OutOfScope;
+use crate::reconcile::verdict::{self, MonthState, Verdict};
+use crate::reconcile::worksheet::{CellIndex, WorksheetError, add, subtract};
+
+/// Version of the tests and their order; part of every report.
+pub const ALGORITHM: &str = "1";
+
+/// A reconciliation as it is stored, shown and printed. All money in `currency` unless said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Version of this engine's tests and their order.
+    pub algorithm: &'static str,
+    /// Who bills.
+    pub provider: ProviderName,
+    /// Whose bill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The UTC month.
+    pub period: BillingPeriod,
+    /// The books' currency.
+    pub currency: Currency,
+    /// The month's state.
+    pub state: MonthState,
+    /// In words: what it says and what to do.
+    pub verdict: Verdict,
+    /// What our pages show for the covered days, at list prices as recorded.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub recorded: Decimal,
+    /// What the export says, all lines.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub billed: Decimal,
+    /// `billed` less `recorded`.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub difference: Decimal,
+    /// The part of the difference with a named cause.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub named: Decimal,
+    /// The part without one, net. Always printed.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub unexplained: Decimal,
+    /// The same without netting more against less.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub unexplained_gross: Decimal,
+    /// Whether both sides agree but for printed rounding.
+    pub agrees: bool,
+    /// What of the bill was seen here.
+    pub coverage: Coverage,
+    /// From `recorded` to `billed`.
+    pub bridge: Vec<BridgeRow>,
+    /// From the export to the document, where its totals were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentBridge>,
+    /// Named causes, in the order of the bridge.
+    pub findings: Vec<Finding>,
+    /// Counted beside reported beside billed, by model.
+    pub compared: Vec<Compared>,
+    /// How many attempts and rows went where.
+    pub population: Population,
+    /// What it was made from.
+    pub made_from: MadeFrom,
+}
+
+/// From the export's total to the document's, in the bill's currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DocumentBridge {
+    /// The bill's currency.
+    pub currency: Currency,
+    /// Sum of the export.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub export: Decimal,
+    /// Credits the document takes off (zero or negative here).
+    #[serde(with = "rust_decimal::serde::str")]
+    pub credits: Decimal,
+    /// Tax the document adds.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub tax: Decimal,
+    /// What is left: rounding of the document, or what neither names.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub unexplained: Decimal,
+    /// What is to be paid.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub total: Decimal,
+}
+
+/// Tokens of one model and side, three times.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// The model as matched.
+    pub model: String,
+    /// Attempts we hold.
+    pub attempts: u64,
+    /// Attempts we counted ourselves.
+    pub counted_attempts: u64,
+    /// Input tokens we counted.
+    pub counted_input: u64,
+    /// Output tokens we counted.
+    pub counted_output: u64,
+    /// Input tokens reported for the attempts we counted.
+    pub reported_input_of_counted: u64,
+    /// Output tokens reported for the attempts we counted.
+    pub reported_output_of_counted: u64,
+    /// Input tokens reported, all attempts.
+    pub reported_input: u64,
+    /// Output tokens reported, all attempts.
+    pub reported_output: u64,
+    /// Input tokens billed, where the bill prints them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_input: Option<u64>,
+    /// Output tokens billed, where the bill prints them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_output: Option<u64>,
+}
+
+/// How many attempts and rows went where; every one is somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Population {
+    /// Attempts in cells.
+    pub attempts_compared: u64,
+    /// Attempts without known usage.
+    pub attempts_of_unknown_usage: u64,
+    /// Attempts left out, by reason.
+    pub attempts_left_out: BTreeMap<OutOfScope, u64>,
+    /// Rows of the bill.
+    pub billed_rows: u64,
+    /// Cells in which both sides were compared.
+    pub cells: u64,
+}
+
+/// What a report was made from, so that it can be made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MadeFrom {
+    /// The price table's version.
+    pub price_table: String,
+    /// SHA-256 over the attempts' ids and stored amounts, in id order.
+    pub books: String,
+    /// The imports.
+    pub files: Vec<FileRef>,
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct FileRef {
+    /// Its batch.
+    pub batch: String,
+    /// Its kind.
+    pub kind: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Writes the report of a finished worksheet.
+///
+/// # Errors
+/// [`WorksheetError`] where a figure cannot be kept exactly.
+pub fn of(matched: &Matched<'_>) -> Result<Report, WorksheetError> {
+    let inputs = matched.inputs;
+    let sheet = &matched.sheet;
+    let mut recorded = Decimal::ZERO;
+    for cell in &sheet.cells {
+        recorded = add(recorded, cell.shown)?;
+    }
+    let (mut export, mut billed) = (Decimal::ZERO, Decimal::ZERO);
+    for entry in &matched.lines {
+        let amount = entry.line.billed_cost;
+        export = add(export, amount)?;
+        billed =
+            add(billed, in_books_currency(matched, amount, matched.currency != inputs.currency)?)?;
+    }
+    let findings = findings(matched)?;
+    let difference = subtract(billed, recorded)?;
+    let (mut unexplained, mut unexplained_gross) = (Decimal::ZERO, Decimal::ZERO);
+    for finding in findings.iter().filter(|one| one.confidence == Confidence::Unexplained) {
+        unexplained = add(unexplained, finding.amount)?;
+        for part in &finding.parts {
+            unexplained_gross = add(unexplained_gross, part.amount.abs())?;
+        }
+    }
+    let agrees = findings.iter().all(|one| one.cause == Cause::Rounding);
+    let mut report = Report {
+        algorithm: ALGORITHM,
+        provider: inputs.provider.clone(),
+        account: inputs.account.clone(),
+        period: inputs.period,
+        currency: inputs.currency,
+        state: MonthState::NoExport,
+        verdict: Verdict::default(),
+        recorded,
+        billed,
+        difference,
+        named: subtract(difference, unexplained)?,
+        unexplained,
+        unexplained_gross,
+        agrees,
+        coverage: coverage::of(matched)?,
+        bridge: bridge::rows(sheet, recorded)?,
+        document: document(inputs.document, matched.currency, export)?,
+        findings,
+        compared: compared(matched),
+        population: population(matched),
+        made_from: made_from(inputs),
+    };
+    report.state = verdict::state(matched, &report);
+    report.verdict = verdict::of(matched, &report);
+    Ok(report)
+}
+
+fn document(
+    given: Option<DocumentTotals>,
+    currency: Currency,
+    export: Decimal,
+) -> Result<Option<DocumentBridge>, WorksheetError> {
+    let Some(DocumentTotals { total, tax, credits }) = given else { return Ok(None) };
+    let expected = add(subtract(export, credits)?, tax)?;
+    Ok(Some(DocumentBridge {
+        currency,
+        export,
+        credits: -credits,
+        tax,
+        unexplained: subtract(total, expected)?,
+        total,
+    }))
+}
+
+/// Every note with money, units or rows behind it, as a finding, in the order of the bridge.
+fn findings(matched: &Matched<'_>) -> Result<Vec<Finding>, WorksheetError> {
+    let sheet = &matched.sheet;
+    let ids = drill::finding_ids(matched);
+    let level = sheet.grain.level(sheet.slots.are_days());
+    let mut cells: Vec<Vec<CellIndex>> = vec![Vec::new(); sheet.notes.len()];
+    type Key = (String, Option<Meter>);
+    let mut parts: Vec<BTreeMap<Key, (i128, Decimal)>> = vec![BTreeMap::new(); sheet.notes.len()];
+    for effect in &sheet.effects {
+        let key = &sheet.cells[effect.cell].key;
+        cells[effect.note].push(effect.cell);
+        let part = (sheet.model(key.model).to_owned(), key.meter);
+        let sum = parts[effect.note].entry(part).or_default();
+        *sum = (sum.0 + effect.quantity, add(sum.1, effect.amount)?);
+    }
+    for face in &sheet.face_lines {
+        let sum = parts[face.note].entry((String::new(), None)).or_default();
+        sum.1 = add(sum.1, face.amount)?;
+    }
+    let mut findings = Vec::new();
+    for (index, note) in sheet.notes.iter().enumerate() {
+        cells[index].sort_unstable();
+        cells[index].dedup();
+        let mut amount = Decimal::ZERO;
+        for (_, part) in parts[index].values() {
+            amount = add(amount, *part)?;
+        }
+        let of_note = std::mem::take(&mut parts[index]).into_iter();
+        let parts = of_note.map(|((model, meter), (quantity, amount))| Part {
+            model,
+            meter,
+            quantity,
+            amount: amount.normalize(),
+        });
+        let alternatives: Vec<String> = note.alternatives.iter().cloned().collect();
+        findings.push(Finding {
+            id: ids[index].clone(),
+            step: note.cause.step(),
+            cause: note.cause,
+            title: note.cause.title(),
+            subject: note.subject.clone(),
+            amount: amount.normalize(),
+            parts: parts.collect(),
+            level,
+            confidence: note.confidence,
+            confidence_words: note.confidence.words(&alternatives),
+            mover: note.mover.unwrap_or(note.cause.mover()),
+            evidence: note.evidence.iter().cloned().collect(),
+            alternatives,
+            drill: drill::of(matched, index, &cells[index]),
+        });
+    }
+    findings.sort_by(|a, b| {
+        let key = |one: &Finding| (one.step, one.cause, one.subject.clone(), one.confidence);
+        key(a).cmp(&key(b))
+    });
+    Ok(findings)
+}
+
+/// What was counted, reported and billed for each model, as the bill names it.
+fn compared(matched: &Matched<'_>) -> Vec<Compared> {
+    let sheet = &matched.sheet;
+    let mut rows: BTreeMap<u32, Compared> = BTreeMap::new();
+    let mut seen: Option<(u32, u32)> = None;
+    let mut held: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for cell in &sheet.cells {
+        let row = rows.entry(cell.key.model).or_default();
+        let (Some(quantity), Some(meter)) = (cell.billed.quantity, cell.key.meter) else {
+            continue;
+        };
+        let side = match meter.is_output() {
+            true => &mut row.billed_output,
+            false if meter.is_input() => &mut row.billed_input,
+            false => continue,
+        };
+        *side = Some(side.unwrap_or(0).saturating_add(quantity));
+    }
+    for stub in &sheet.stubs {
+        let model = sheet.cells[stub.cell].key.model;
+        if seen == Some((stub.attempt, model)) {
+            continue;
+        }
+        seen = Some((stub.attempt, model));
+        let attempt = &matched.inputs.attempts[stub.attempt as usize];
+        let (mut input, mut output) = (0_u64, 0_u64);
+        for part in &attempt.metered {
+            if part.meter.is_output() {
+                output = output.saturating_add(part.quantity);
+            } else if part.meter.is_input() {
+                input = input.saturating_add(part.quantity);
+            }
+        }
+        let row = rows.entry(model).or_default();
+        row.attempts += 1;
+        row.reported_input = row.reported_input.saturating_add(input);
+        row.reported_output = row.reported_output.saturating_add(output);
+        if let Some(counted) = attempt.counted {
+            row.counted_attempts += 1;
+            row.counted_input += counted.input.unwrap_or(0);
+            row.counted_output += counted.output.unwrap_or(0);
+            let of_counted = held.entry(model).or_default();
+            of_counted.0 += counted.input.map_or(0, |_| input);
+            of_counted.1 += counted.output.map_or(0, |_| output);
+        }
+    }
+    let named = rows.into_iter().map(|(model, mut row)| {
+        let (input, output) = held.get(&model).copied().unwrap_or_default();
+        row.reported_input_of_counted = input;
+        row.reported_output_of_counted = output;
+        sheet.model(model).clone_into(&mut row.model);
+        row
+    });
+    named.collect()
+}
+
+fn population(matched: &Matched<'_>) -> Population {
+    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    Population {
+        attempts_compared: matched.in_cells,
+        attempts_of_unknown_usage: count(matched.unknown.len()),
+        attempts_left_out: matched.out_of_scope.clone(),
+        billed_rows: count(matched.lines.len()),
+        cells: count(matched.sheet.cells.len()),
+    }
+}
+
+fn made_from(inputs: &Inputs) -> MadeFrom {
+    let mut files: Vec<FileRef> = inputs
+        .imports
+        .iter()
+        .map(|import| FileRef {
+            batch: import.batch.clone(),
+            kind: import.kind.clone(),
+            sha256: import.file_hash.clone(),
+        })
+        .collect();
+    files.sort();
+    let mut attempts: Vec<([u8; 16], i128)> = inputs
+        .attempts
+        .iter()
+        .map(|attempt| {
+            let charges = attempt.metered.iter().filter_map(|part| part.charge.as_ref());
+            let pico = charges.map(|charge| charge.amount).sum::<crate::money::Amount>().pico();
+            (*attempt.attempt.uuid().as_bytes(), pico)
+        })
+        .collect();
+    attempts.sort_unstable();
+    let mut hash = Sha256::new();
+    for (id, pico) in attempts {
+        hash.update(id);
+        hash.update(pico.to_be_bytes());
+    }
+    let books = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    MadeFrom { price_table: inputs.price_table.clone(), books, files }
+}

@@ -1,0 +1,126 @@
+//! Which key of the bill is which credential of ours, where their days agree and nobody else's do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::invoice::line::{BilledDimensions, ChargeCategory};
+use crate::meter::Meter;
+use crate::names::CredentialId;
+use crate::reconcile::aliases::NameMap;
+use crate::reconcile::facts::{BillingClass, Inputs, KeyTie};
+use crate::reconcile::grain::Grain;
+use crate::reconcile::owners::key_of;
+use crate::reconcile::slots::Slots;
+
+/// Output tokens by charge period and model.
+type Days = BTreeMap<(u32, String), u64>;
+
+/// Proposes a tie for each key and credential that are tied to nothing yet and agree, to the
+/// token, in at least half of their days and models, each better with the other than with anyone.
+///
+/// A proposal lets keys be compared one by one; it proves nothing and says so.
+pub fn inferred_ties(
+    inputs: &Inputs,
+    names: &NameMap,
+    slots: &Slots,
+    grain: &Grain,
+) -> Vec<KeyTie> {
+    if !grain.key {
+        return Vec::new();
+    }
+    let tied: BTreeSet<&CredentialId> =
+        inputs.ties.keys.iter().map(|tie| &tie.credential).collect();
+    let taken: BTreeSet<&str> = inputs.ties.keys.iter().map(|tie| tie.key.as_str()).collect();
+    let is_free = |key: &str| !taken.contains(key) && !inputs.ties.known.contains_key(key);
+    let ours = our_days(inputs, names, slots, &tied);
+    let theirs = billed_days(inputs, names, slots, grain, is_free);
+    let mut scores: Vec<(usize, &CredentialId, &str)> = Vec::new();
+    for (credential, our_days) in &ours {
+        for (key, their_days) in &theirs {
+            let agree =
+                our_days.iter().filter(|(day, sum)| their_days.get(day) == Some(sum)).count();
+            if agree > 0 && agree * 2 >= our_days.len().max(their_days.len()) {
+                scores.push((agree, credential, key));
+            }
+        }
+    }
+    let best_of_key = |key: &str| scores.iter().filter(|one| one.2 == key).map(|one| one.0).max();
+    let best_of_credential =
+        |one: &CredentialId| scores.iter().filter(|score| score.1 == one).map(|one| one.0).max();
+    let alone = |agree: usize, credential: &CredentialId, key: &str| {
+        best_of_key(key) == Some(agree)
+            && best_of_credential(credential) == Some(agree)
+            && scores.iter().filter(|one| one.0 == agree && one.2 == key).count() == 1
+            && scores.iter().filter(|one| one.0 == agree && one.1 == credential).count() == 1
+    };
+    let chosen = scores.iter().filter(|(agree, credential, key)| alone(*agree, credential, key));
+    chosen
+        .map(|(_, credential, key)| KeyTie {
+            key: (*key).to_owned(),
+            credential: (*credential).clone(),
+            confirmed: false,
+        })
+        .collect()
+}
+
+fn our_days(
+    inputs: &Inputs,
+    names: &NameMap,
+    slots: &Slots,
+    tied: &BTreeSet<&CredentialId>,
+) -> BTreeMap<CredentialId, Days> {
+    let mut ours: BTreeMap<CredentialId, Days> = BTreeMap::new();
+    for attempt in &inputs.attempts {
+        let Some(credential) = &attempt.credential else { continue };
+        let counts = matches!(
+            attempt.billing_class,
+            BillingClass::Billed | BillingClass::Uncertain
+        );
+        let Some(slot) = slots.at(attempt.started_at) else { continue };
+        if !counts || tied.contains(credential) {
+            continue;
+        }
+        for part in attempt.metered.iter().filter(|part| part.meter.is_output()) {
+            let model = names.common(part.model.as_str()).to_owned();
+            let days = match ours.get_mut(credential) {
+                Some(days) => days,
+                None => ours.entry(credential.clone()).or_default(),
+            };
+            *days.entry((slot, model)).or_insert(0) += part.quantity;
+        }
+    }
+    ours
+}
+
+fn billed_days(
+    inputs: &Inputs,
+    names: &NameMap,
+    slots: &Slots,
+    grain: &Grain,
+    is_free: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Days> {
+    let mut theirs: BTreeMap<String, Days> = BTreeMap::new();
+    let mut add = |dimensions: &BilledDimensions, model: Option<&str>, slot, quantity: u64| {
+        let key = key_of(dimensions).filter(|key| is_free(key));
+        if let (Some(key), Some(model), Some(slot)) = (key, model, slot) {
+            let model = names.common(model).to_owned();
+            let days = theirs.entry(key.to_owned()).or_default();
+            *days.entry((slot, model)).or_insert(0) += quantity;
+        }
+    };
+    for import in &inputs.imports {
+        for line in import.lines.iter().filter(|line| line.category == ChargeCategory::Usage) {
+            let quantity = line.quantity.filter(|_| line.meter.is_some_and(Meter::is_output));
+            let slot = slots.at(line.period.start);
+            add(&line.dimensions, line.model.as_deref(), slot, quantity.unwrap_or(0));
+        }
+        for row in import.usage.iter().filter(|_| grain.quantities_apart) {
+            let slot = slots.at(row.period.start);
+            let quantity = row.quantities.output_tokens();
+            add(&row.dimensions, row.model.as_deref(), slot, quantity);
+        }
+    }
+    for days in theirs.values_mut() {
+        days.retain(|_, sum| *sum > 0);
+    }
+    theirs
+}

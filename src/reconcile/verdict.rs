@@ -1,0 +1,270 @@
+//! The verdict in plain words: what the bill says, what explains it, and what to do.
+
+use chrono::{Datelike, NaiveDate};
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::Serialize;
+
+use crate::money::{Currency, canonical_text};
+use crate::period::{BillingPeriod, DAY_US, Timestamp};
+use crate::reconcile::finding::{Cause, Confidence, Finding, Mover};
+use crate::reconcile::matching::Matched;
+use crate::reconcile::report::Report;
+
+/// How far a month has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum MonthState {
+    /// Nothing was imported.
+    NoExport,
+    /// Only some of its days are covered.
+    Partial {
+        /// First covered day.
+        first: NaiveDate,
+        /// Last covered day.
+        last: NaiveDate,
+        /// How many are covered.
+        covered: u32,
+        /// How many the month has.
+        days: u32,
+    },
+    /// The newest 72 hours of it may still move.
+    Provisional,
+    /// The bill names no model: only totals can be compared.
+    TotalOnly,
+    /// Compared in full.
+    Reconciled,
+    /// A closed report that later records have overtaken; said by whoever keeps reports.
+    Stale,
+}
+
+/// What a report says first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The month's state in words.
+    pub state: String,
+    /// Two sentences; the words between `**` are the ones that count.
+    pub sentences: Vec<String>,
+    /// What to do, largest first.
+    pub to_do: Vec<Action>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Action {
+    /// Whose move.
+    pub mover: Mover,
+    /// What.
+    pub words: String,
+    /// The finding it is about.
+    pub finding: String,
+}
+
+/// The state a finished comparison is in.
+pub fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
+    if matched.inputs.imports.is_empty() {
+        return MonthState::NoExport;
+    }
+    let (covered, days) = matched.sheet.slots.covered_days();
+    let count = u32::try_from(covered.len()).unwrap_or(u32::MAX);
+    if let (Some(first), Some(last)) = (covered.first(), covered.last())
+        && count < days
+    {
+        return MonthState::Partial { first: *first, last: *last, covered: count, days };
+    }
+    if matched.sheet.grain.missing().is_some() && report.population.billed_rows > 0 {
+        return MonthState::TotalOnly;
+    }
+    let settles_at = report.period.span().end.plus_micros(3 * DAY_US);
+    let early = |exported: Timestamp| exported < settles_at;
+    if matched.inputs.imports.iter().any(|import| import.exported_at.is_some_and(early)) {
+        return MonthState::Provisional;
+    }
+    MonthState::Reconciled
+}
+
+impl MonthState {
+    /// The state as a page says it.
+    pub fn words(&self, unexplained: &str) -> String {
+        match self {
+            Self::NoExport => "no export".to_owned(),
+            Self::Partial { first, last, covered, days }
+                if i64::from(*covered) == (*last - *first).num_days() + 1 =>
+            {
+                format!("partial ({}–{} of {days})", first.day(), last.day())
+            }
+            Self::Partial { covered, days, .. } => format!("partial ({covered} of {days} days)"),
+            Self::Provisional => "provisional (newest 72 h may move)".to_owned(),
+            Self::TotalOnly => "total only".to_owned(),
+            Self::Reconciled => format!("reconciled, {unexplained} unexplained"),
+            Self::Stale => "stale".to_owned(),
+        }
+    }
+}
+
+/// Puts a report into words.
+pub fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
+    let provider = provider_words(report.provider.as_str());
+    let month = month_words(report.period);
+    let say = |amount: Decimal| money(amount, report.currency);
+    let state = report.state.words(&say(report.unexplained));
+    let sentences = if matched.lines.is_empty() {
+        vec![format!("There is no export of {provider} for {month} yet: nothing to compare.")]
+    } else if matched.in_cells == 0 && matched.unknown.is_empty() {
+        vec![
+            format!("Nothing to compare: no {provider} request in the books."),
+            format!("{provider}'s export for {month} (UTC) shows {}.", say(report.billed)),
+        ]
+    } else {
+        vec![
+            first_sentence(report, &provider, &month, &state),
+            second_sentence(report),
+        ]
+    };
+    Verdict { state, sentences, to_do: to_do(report) }
+}
+
+fn first_sentence(report: &Report, provider: &str, month: &str, state: &str) -> String {
+    let say = |amount: Decimal| money(amount, report.currency);
+    let covered = match report.state {
+        MonthState::Partial { .. } => format!(", {state},"),
+        _ => String::new(),
+    };
+    let against = match report.difference {
+        zero if zero.is_zero() => "the two totals **are equal**".to_owned(),
+        more if more > Decimal::ZERO => {
+            format!("it shows **{} more than we recorded**", say(more))
+        }
+        less => format!("it shows **{} less than we recorded**", say(less.abs())),
+    };
+    format!(
+        "{provider}'s export for {month} (UTC){covered} shows {}; the requests we saw come to {} \
+         at list prices, so {against}.",
+        say(report.billed),
+        say(report.recorded)
+    )
+}
+
+fn second_sentence(report: &Report) -> String {
+    let say = |amount: Decimal| signed(amount, report.currency);
+    if report.agrees && report.difference.is_zero() {
+        return "Every line agrees with the requests behind it, to the last digit.".to_owned();
+    }
+    let named = report.findings.iter().filter(|one| one.confidence != Confidence::Unexplained);
+    let largest = named.filter(|one| !one.amount.is_zero()).max_by_key(|one| one.amount.abs());
+    let mostly = match largest {
+        Some(one) => format!(", mostly {} ({})", one.title, say(one.amount)),
+        None => String::new(),
+    };
+    let open = if report.unexplained_gross.is_zero() {
+        "**nothing is left unexplained**".to_owned()
+    } else if report.unexplained.is_zero() {
+        let gross = money(report.unexplained_gross, report.currency);
+        format!("**{gross} of more and less that cancel out has none**")
+    } else {
+        format!("**{} has none**", say(report.unexplained))
+    };
+    format!("{} of that has a named cause{mostly}; {open}.", say(report.named))
+}
+
+fn to_do(report: &Report) -> Vec<Action> {
+    let mut open: Vec<&Finding> =
+        report.findings.iter().filter(|one| one.mover != Mover::Nobody).collect();
+    open.sort_by_key(|one| std::cmp::Reverse(one.amount.abs()));
+    let words = |one: &Finding| {
+        let amount = signed(one.amount, report.currency);
+        let advice = advice(one.cause);
+        format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
+    };
+    let action = |one: &Finding| Action {
+        mover: one.mover,
+        words: words(one),
+        finding: one.id.clone(),
+    };
+    open.into_iter().map(action).collect()
+}
+
+/// What to do about a cause, in a sentence.
+fn advice(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Unlogged => "Route this key through the gateway, tie it to a caller or mark it known.",
+        Cause::Alias => "Add the billed name as an alias of the model.",
+        Cause::Unpriced => "Add the price to the table and value these requests again.",
+        Cause::UnmappedMoney => "Look the product up; it stays visible until it is mapped.",
+        Cause::NotResolvable => "Import a finer export of the same days.",
+        Cause::PriceVersion | Cause::PriceChangeDate | Cause::PriceConditions => {
+            "Compare the provider's price page with the table, then ask the provider."
+        }
+        Cause::CacheClass | Cause::Tier | Cause::DoubleCount => {
+            "The requests' own usage objects show the class; the claim page lists them."
+        }
+        Cause::QuantityUnexplained => {
+            "Look at the days and keys; a usage export by key narrows it down."
+        }
+        Cause::WhileDown => "Look at why the books have this gap.",
+        _ => "Open the requests behind it.",
+    }
+}
+
+/// Money as a sentence says it: two decimals, and never `0.00` for what is not zero.
+pub fn money(amount: Decimal, currency: Currency) -> String {
+    let mut places = 2;
+    let mut shown = rounded(amount, places);
+    while shown.is_zero() && !amount.is_zero() && places < 12 {
+        places += 1;
+        shown = rounded(amount, places);
+    }
+    let text = format!("{:.*}", places as usize, shown.abs());
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    match currency == Currency::USD {
+        true => format!("${grouped}.{rest}"),
+        false => format!("{currency} {grouped}.{rest}"),
+    }
+}
+
+/// Money with "less" said where it is less.
+fn signed(amount: Decimal, currency: Currency) -> String {
+    let text = money(amount, currency);
+    if amount < Decimal::ZERO { format!("{text} less") } else { text }
+}
+
+fn rounded(amount: Decimal, places: u32) -> Decimal {
+    amount.round_dp_with_strategy(places, RoundingStrategy::MidpointNearestEven)
+}
+
+fn provider_words(name: &str) -> String {
+    match name {
+        "openai" => "OpenAI".to_owned(),
+        "anthropic" => "Anthropic".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn month_words(period: BillingPeriod) -> String {
+    period.first_day().format("%B %Y").to_string()
+}
+
+/// An exact amount for a table.
+pub fn exact(amount: Decimal) -> String {
+    canonical_text(amount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_never_nothing_unless_it_is() {
+        let say = |text: &str| money(text.parse().unwrap(), Currency::USD);
+        assert_eq!(say("12431.08"), "$12,431.08");
+        assert_eq!(say("0.000124"), "$0.0001");
+        assert_eq!(say("0"), "$0.00");
+        assert_eq!(money("1234567.5".parse().unwrap(), "EUR".parse().unwrap()), "EUR 1,234,567.50");
+    }
+}

@@ -28,8 +28,19 @@ pub enum Reading {
     Lines(Box<BatchReader>),
     /// A body that is billed and says nothing of it, such as audio.
     Opaque(ReplyMeter),
+    /// An answer to a call for a stream that does not say it is one: its first byte will tell.
+    Undecided(Undecided),
     /// Nothing: it passes.
     Passed,
+}
+
+/// What an answer is read by, once its first byte has told what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Undecided {
+    dialect: Dialect,
+    endpoint: Endpoint,
+    status: u16,
+    injected: bool,
 }
 
 /// A compressed copy and what it holds once unpacked.
@@ -52,6 +63,8 @@ pub struct Asked<'a> {
     pub purpose: &'a Purpose,
     /// Whether usage was injected that the caller must not see.
     pub injected: bool,
+    /// Whether the caller asked for a stream.
+    pub stream: bool,
 }
 
 impl Reading {
@@ -75,16 +88,20 @@ impl Reading {
         let media = media_type(headers).unwrap_or_default();
         let json = media == "application/json" || media.ends_with("+json");
         let is_error = status >= 400;
+        // Some compatible servers do not say what they send, or say something else.
+        let unsaid = media.is_empty();
         match asked.purpose {
             Purpose::BatchResults { .. } if !is_error => {
                 Self::Lines(Box::new(BatchReader::new(dialect)))
             }
             Purpose::Call | Purpose::LaterReading { .. } if media == "text/event-stream" => {
-                let stripper = asked.injected.then(UsageStripper::new);
-                Self::Stream(Box::new(UsageMeter::new(dialect, endpoint)), stripper)
+                Self::stream(dialect, endpoint, asked.injected)
             }
-            // Some compatible servers send JSON without saying so.
-            Purpose::Call | Purpose::LaterReading { .. } if json || media.is_empty() => {
+            Purpose::Call if asked.stream && !is_error => {
+                let injected = asked.injected;
+                Self::Undecided(Undecided { dialect, endpoint, status, injected })
+            }
+            Purpose::Call | Purpose::LaterReading { .. } if json || unsaid => {
                 Self::Reply(ReplyMeter::new(dialect, endpoint, status))
             }
             Purpose::Call => Self::Opaque(ReplyMeter::new(dialect, endpoint, status)),
@@ -93,8 +110,17 @@ impl Reading {
         }
     }
 
+    fn stream(dialect: Dialect, endpoint: Endpoint, injected: bool) -> Self {
+        let stripper = injected.then(UsageStripper::new);
+        Self::Stream(Box::new(UsageMeter::new(dialect, endpoint)), stripper)
+    }
+
     /// Takes the next bytes of the provider and returns what the caller gets of them.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
+        if let Self::Undecided(undecided) = self {
+            let Some(first) = bytes.trim_ascii_start().first() else { return bytes };
+            *self = undecided.decided_by(*first);
+        }
         match self {
             Self::Stream(meter, stripper) => {
                 meter.feed(&bytes);
@@ -115,7 +141,7 @@ impl Reading {
                 reader.feed(&bytes);
                 bytes
             }
-            Self::Opaque(_) | Self::Passed => bytes,
+            Self::Opaque(_) | Self::Undecided(_) | Self::Passed => bytes,
         }
     }
 
@@ -135,7 +161,7 @@ impl Reading {
     /// Whether this is an event stream, whose upstream call is canceled when its client goes.
     pub fn is_stream(&self) -> bool {
         match self {
-            Self::Stream(..) => true,
+            Self::Stream(..) | Self::Undecided(_) => true,
             Self::Packed(packed) => packed.inside.is_stream(),
             _ => false,
         }
@@ -146,13 +172,16 @@ impl Reading {
         match self {
             Self::Reply(_) | Self::Lines(_) => true,
             Self::Packed(packed) => packed.inside.is_drained(),
-            Self::Stream(..) | Self::Opaque(_) | Self::Passed => false,
+            Self::Stream(..) | Self::Opaque(_) | Self::Undecided(_) | Self::Passed => false,
         }
     }
 
     /// Whether the body that passes is shorter than the provider's.
     pub const fn strips(&self) -> bool {
-        matches!(self, Self::Stream(_, Some(_)))
+        matches!(
+            self,
+            Self::Stream(_, Some(_)) | Self::Undecided(Undecided { injected: true, .. })
+        )
     }
 
     /// What the answer came to.
@@ -171,7 +200,20 @@ impl Reading {
                 let usage = reader.finish(whole);
                 nothing_but(usage.unwrap_or_else(|| ReportedUsage::none(UsageSource::NotMetered)))
             }
+            Self::Undecided(Undecided { dialect, endpoint, status, .. }) => {
+                ReplyMeter::new(dialect, endpoint, status).finish(whole, asked, context)
+            }
             Self::Passed => nothing_but(ReportedUsage::none(UsageSource::NotMetered)),
+        }
+    }
+}
+
+impl Undecided {
+    fn decided_by(self, first: u8) -> Reading {
+        let Self { dialect, endpoint, status, injected } = self;
+        match first {
+            b'{' | b'[' => Reading::Reply(ReplyMeter::new(dialect, endpoint, status)),
+            _ => Reading::stream(dialect, endpoint, injected),
         }
     }
 }

@@ -116,6 +116,7 @@ impl Exchange {
             endpoint: attempt.placed.endpoint,
             purpose: &attempt.placed.purpose,
             injected: attempt.injected,
+            stream: attempt.facts.stream,
         };
         let reading = Reading::choose(asked, parts.status.as_u16(), &parts.headers);
         if let State::Waiting(attempt, _) = std::mem::replace(&mut self.state, State::Settled) {

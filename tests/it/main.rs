@@ -8,10 +8,13 @@
 )]
 
 mod client;
+mod hang_ups;
 mod house;
 mod json_calls;
+mod later;
 #[path = "../support/recorded.rs"]
 mod recorded;
 mod recorded_traffic;
+mod refusals;
 mod streams;
 mod upstream;

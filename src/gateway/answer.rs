@@ -28,7 +28,7 @@ pub enum Reading {
     Lines(Box<BatchReader>),
     /// A body that is billed and says nothing of it, such as audio.
     Opaque(ReplyMeter),
-    /// An answer to a call for a stream that does not say it is one: its first byte will tell.
+    /// An answer that does not say what it is, or perhaps wrongly: its first byte will tell.
     Undecided(Undecided),
     /// Nothing: it passes.
     Passed,
@@ -40,6 +40,7 @@ pub struct Undecided {
     dialect: Dialect,
     endpoint: Endpoint,
     status: u16,
+    stream: bool,
     injected: bool,
 }
 
@@ -88,8 +89,6 @@ impl Reading {
         let media = media_type(headers).unwrap_or_default();
         let json = media == "application/json" || media.ends_with("+json");
         let is_error = status >= 400;
-        // Some compatible servers do not say what they send, or say something else.
-        let unsaid = media.is_empty();
         match asked.purpose {
             Purpose::BatchResults { .. } if !is_error => {
                 Self::Lines(Box::new(BatchReader::new(dialect)))
@@ -97,14 +96,13 @@ impl Reading {
             Purpose::Call | Purpose::LaterReading { .. } if media == "text/event-stream" => {
                 Self::stream(dialect, endpoint, asked.injected)
             }
-            Purpose::Call if asked.stream && !is_error => {
-                let injected = asked.injected;
-                Self::Undecided(Undecided { dialect, endpoint, status, injected })
-            }
-            Purpose::Call | Purpose::LaterReading { .. } if json || unsaid => {
+            Purpose::Call | Purpose::LaterReading { .. } if is_error || json && !asked.stream => {
                 Self::Reply(ReplyMeter::new(dialect, endpoint, status))
             }
-            Purpose::Call => Self::Opaque(ReplyMeter::new(dialect, endpoint, status)),
+            Purpose::Call | Purpose::LaterReading { .. } => {
+                let Asked { stream, injected, .. } = asked;
+                Self::Undecided(Undecided { dialect, endpoint, status, stream, injected })
+            }
             _ if is_error && json => Self::Reply(ReplyMeter::new(dialect, endpoint, status)),
             _ => Self::Passed,
         }
@@ -161,7 +159,7 @@ impl Reading {
     /// Whether this is an event stream, whose upstream call is canceled when its client goes.
     pub fn is_stream(&self) -> bool {
         match self {
-            Self::Stream(..) | Self::Undecided(_) => true,
+            Self::Stream(..) | Self::Undecided(Undecided { stream: true, .. }) => true,
             Self::Packed(packed) => packed.inside.is_stream(),
             _ => false,
         }
@@ -210,10 +208,12 @@ impl Reading {
 
 impl Undecided {
     fn decided_by(self, first: u8) -> Reading {
-        let Self { dialect, endpoint, status, injected } = self;
+        let Self { dialect, endpoint, status, stream, injected } = self;
+        let reply = ReplyMeter::new(dialect, endpoint, status);
         match first {
-            b'{' | b'[' => Reading::Reply(ReplyMeter::new(dialect, endpoint, status)),
-            _ => Reading::stream(dialect, endpoint, injected),
+            b'{' | b'[' => Reading::Reply(reply),
+            _ if stream => Reading::stream(dialect, endpoint, injected),
+            _ => Reading::Opaque(reply),
         }
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod crash;
 mod hang_ups;
 mod house;
 mod json_calls;

@@ -95,12 +95,14 @@ fn hostile() {
         let start = Instant::now();
         let counted = tokenizer::count(Encoding::O200kBase, &text).unwrap();
         let time = start.elapsed();
+        let grown = peak_kilobytes() - before;
+        assert!(grown < 16 * 1024, "{name}: the process grew by {grown} kB");
         println!(
             "{:<18} {:>10} {:>8} {:>8} {:>8}",
             name,
             counted.tokens,
             time.as_millis(),
-            peak_kilobytes() - before,
+            grown,
             counted.forced_cut,
         );
     }

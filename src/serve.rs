@@ -37,8 +37,10 @@ use crate::ledger::entry::Entry;
 use crate::metering::counted::CountedTokens;
 use crate::names::{AttemptId, Clock, ProviderName};
 use crate::period::Timestamp;
-use crate::pricing::load::PriceError;
+use crate::pricing::problem::PriceError;
 use crate::pricing::table::PriceTable;
+use crate::sandbox;
+use crate::sandbox::provider::Sandbox;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::upstream::client::{ClientError, UpstreamClient};
@@ -174,9 +176,11 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
                 key: provider.api_key,
             })
             .collect(),
-        callers: Callers::new(callers.into_iter().map(|caller| {
-            (Caller { name: caller.name, team: caller.team }, caller.token)
-        })),
+        callers: Callers::new(
+            callers
+                .into_iter()
+                .map(|caller| (Caller { name: caller.name, team: caller.team }, caller.token)),
+        ),
         body_limit: config.limits.body_mib.saturating_mul(1024 * 1024),
         address: format!("http://{proxy_addr}"),
         is_ready: Box::new(move || {
@@ -184,22 +188,22 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
             health.failed.is_none() && health.waiting_for_room == 0
         }),
     });
-    let poster = Poster::new(journal.clone(), books.clone()).await?;
-    let (stop_posting, posting_stopped) = oneshot::channel::<()>();
-    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
-    let pages = bind(config.dashboard_listen).await?;
-    let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
-    let dashboard = dashboard::router(DashboardState {
+    let pages_listener = bind(config.dashboard_listen).await?;
+    let dashboard_addr = pages_listener.local_addr().unwrap_or(config.dashboard_listen);
+    let pages = dashboard::router(DashboardState {
         books: books.clone(),
         clock: clock.clone(),
         proxy_base_url: format!("http://{proxy_addr}"),
         banner,
         allowed_hosts: Vec::new(),
     });
+    let poster = Poster::new(journal.clone(), books.clone()).await?;
+    let (stop_posting, posting_stopped) = oneshot::channel::<()>();
+    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
     let (stop, stopped) = watch::channel(false);
     let listeners = vec![
         tokio::spawn(listen(listener, routes, stopped.clone())),
-        tokio::spawn(listen(pages, dashboard, stopped)),
+        tokio::spawn(listen(pages_listener, pages, stopped)),
     ];
     let patience = config.timeouts.shutdown();
     Ok(Running {
@@ -229,7 +233,8 @@ fn gateway(
         config.limits.counting_queue_mib.saturating_mul(1024 * 1024),
         move |attempt, counted| {
             let (journal, clock) = &counts;
-            if let Err(error) = journal.append_later(&counted_entry(attempt, clock.now(), counted)) {
+            if let Err(error) = journal.append_later(&counted_entry(attempt, clock.now(), counted))
+            {
                 tracing::warn!(%attempt, %error, "a count was dropped");
             }
         },
@@ -274,14 +279,14 @@ impl Running {
         &self.journal
     }
 
-    /// The dashboard's address as a URL.
-    pub fn dashboard_url(&self) -> String {
-        format!("http://{}", self.dashboard_addr)
-    }
-
     /// The gateway's address as a URL.
     pub fn proxy_url(&self) -> String {
         format!("http://{}", self.proxy_addr)
+    }
+
+    /// The dashboard's address as a URL.
+    pub fn dashboard_url(&self) -> String {
+        format!("http://{}/", self.dashboard_addr)
     }
 
     /// The parts its calls share, for those who watch.
@@ -332,6 +337,42 @@ impl Running {
         self.books.close().await;
         synced.and(closed)
     }
+}
+
+/// A sandbox provider that answers.
+pub struct RunningSandbox {
+    /// Where.
+    pub addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+}
+
+impl RunningSandbox {
+    /// Waits until it stops by itself, which it does only if its listener breaks.
+    pub async fn stopped(self) {
+        drop(self.listener.await);
+    }
+
+    /// Stops it; calls under way finish.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        drop(self.listener.await);
+    }
+}
+
+/// Starts a sandbox provider; it answers when this returns.
+///
+/// # Errors
+/// [`ServeError::Listen`].
+pub async fn serve_sandbox(
+    addr: SocketAddr,
+    sandbox: Arc<Sandbox>,
+) -> Result<RunningSandbox, ServeError> {
+    let listener = bind(addr).await?;
+    let addr = listener.local_addr().unwrap_or(addr);
+    let (stop, stopped) = watch::channel(false);
+    let listener = tokio::spawn(listen(listener, sandbox::router(sandbox), stopped));
+    Ok(RunningSandbox { addr, stop, listener })
 }
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {

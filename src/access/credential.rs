@@ -79,7 +79,9 @@ fn same(left: &str, right: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(lines: &[(&'static str, &str)]) -> Result<Option<(KeyHeader, String)>, CredentialError> {
+    fn read(
+        lines: &[(&'static str, &str)],
+    ) -> Result<Option<(KeyHeader, String)>, CredentialError> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());

@@ -106,6 +106,14 @@ pub enum ImportError {
         /// Why.
         source: Refusal,
     },
+    /// The file cannot be opened.
+    #[error("{file} cannot be opened: {source}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The system's word.
+        source: std::io::Error,
+    },
     /// Rows could not be placed.
     #[error("{}: {} of its rows could not be read; nothing was imported. {}", .0.file, .0.summary.rows.problems, first_problem(.0))]
     Problems(Box<Preview>),

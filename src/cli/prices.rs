@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::period::Timestamp;
-use crate::pricing::load::PriceError;
+use crate::pricing::problem::PriceError;
 use crate::pricing::schema::SourceEntry;
 use crate::pricing::select::{Multiplier, Selection};
 use crate::pricing::table::{

@@ -11,7 +11,7 @@ use crate::metering::reported::split_reply;
 use crate::money::{Amount, Currency};
 use crate::names::{Endpoint, ModelName, ProviderName};
 use crate::period::Timestamp;
-use crate::pricing::charge::{Charge, UnpricedReason, Valuation, ValuationStatus};
+use crate::pricing::charge::{Charge, Unpriced, UnpricedReason, Valuation, ValuationStatus};
 use crate::pricing::rate::rate as rate_usage;
 use crate::pricing::table::PriceTable;
 use crate::usage::{Conditions, ReportedUsage, UsageFlag, UsageSource};
@@ -187,17 +187,7 @@ fn add_units(units: &Map<String, Value>, conditions: &mut Conditions) -> Result<
 }
 
 fn printed(model: Option<ModelName>, usage: &ReportedUsage, valuation: Valuation) -> Rated {
-    let mut unpriced: Vec<Value> = valuation
-        .unpriced
-        .iter()
-        .filter_map(|entry| {
-            let mut shown = serde_json::to_value(entry).ok()?;
-            let members = shown.as_object_mut()?;
-            members.insert("quantity".to_owned(), quantity(entry.meter, entry.quantity));
-            members.insert("because".to_owned(), because(&entry.reason).into());
-            Some(shown)
-        })
-        .collect();
+    let mut unpriced: Vec<Value> = valuation.unpriced.iter().map(printed_unpriced).collect();
     let status = match valuation.status {
         ValuationStatus::Priced | ValuationStatus::NotMetered => "priced",
         ValuationStatus::PartiallyPriced => "partially_priced",
@@ -240,6 +230,29 @@ fn printed_charge(charge: Charge) -> RatedCharge {
     }
 }
 
+fn printed_unpriced(entry: &Unpriced) -> Value {
+    let (reason, because) = match &entry.reason {
+        UnpricedReason::Model => ("model", "no price file names this model".to_owned()),
+        UnpricedReason::Period => ("period", "no price is known for that instant".to_owned()),
+        UnpricedReason::Selector { key, value } => {
+            ("selector", format!("the price under {key}={value} is not known"))
+        }
+        UnpricedReason::Meter => {
+            ("meter", "the model has no published price for this meter".to_owned())
+        }
+        UnpricedReason::OutOfRange => {
+            ("out_of_range", "the amount is beyond what one charge can hold".to_owned())
+        }
+    };
+    serde_json::json!({
+        "model": entry.model,
+        "meter": entry.meter,
+        "quantity": quantity(entry.meter, entry.quantity),
+        "reason": reason,
+        "because": because,
+    })
+}
+
 fn meters(quantities: &Quantities) -> Map<String, Value> {
     let shown = |(meter, atoms): (Meter, u64)| (meter.to_string(), quantity(meter, atoms));
     quantities.iter().map(shown).collect()
@@ -249,18 +262,6 @@ fn meters(quantities: &Quantities) -> Map<String, Value> {
 fn quantity(meter: Meter, atoms: u64) -> Value {
     let per = meter.atoms_per_unit();
     if atoms.is_multiple_of(per) { (atoms / per).into() } else { meter.print(atoms).into() }
-}
-
-fn because(reason: &UnpricedReason) -> String {
-    match reason {
-        UnpricedReason::Model => "no price file names this model".to_owned(),
-        UnpricedReason::Period => "no price is known for that instant".to_owned(),
-        UnpricedReason::Selector { key, value } => {
-            format!("the price under {key}={value} is not known")
-        }
-        UnpricedReason::Meter => "the model has no published price for this meter".to_owned(),
-        UnpricedReason::OutOfRange => "the amount is beyond what one charge can hold".to_owned(),
-    }
 }
 
 const fn no_usage(source: UsageSource) -> &'static str {

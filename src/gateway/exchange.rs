@@ -286,8 +286,13 @@ impl Drop for Exchange {
         let shared = Arc::clone(&self.shared);
         let _in_runtime = shared.runtime.enter();
         let running = shared.running.begin();
-        let mut onward =
-            Self { shared: Arc::clone(&shared), state, cost: None, drained: true, _running: running };
+        let mut onward = Self {
+            shared: Arc::clone(&shared),
+            state,
+            cost: None,
+            drained: true,
+            _running: running,
+        };
         if !again && onward.is_worth_draining() {
             shared.runtime.spawn(onward.drain());
             return;
@@ -402,8 +407,7 @@ fn correction(
     settlement.model_served = served.cloned().or(settlement.model_served);
     let model = placed.model_priced(settlement.model_served.as_ref());
     settlement.valuation = shared.rate(&placed.provider, &model, placed.started_at, &usage);
-    settlement.billing_class =
-        billing_class(&placed, End::Whole, Outcome::Completed, usage.source);
+    settlement.billing_class = billing_class(&placed, End::Whole, Outcome::Completed, usage.source);
     settlement.usage = usage;
     Entry::Correction(Box::new(Correction {
         reason: "usage arrived later".to_owned(),

@@ -9,7 +9,7 @@ pub mod error;
 pub mod exchange;
 pub mod failpoint;
 pub mod later;
-pub mod relay;
 pub mod record;
+pub mod relay;
 pub mod running;
 pub mod settle;

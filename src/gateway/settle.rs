@@ -98,7 +98,8 @@ pub fn settlement(
 ) -> Settlement {
     let (usage, served, response_id, error) = match facts {
         Some(facts) => {
-            let usage = std::mem::replace(&mut facts.usage, ReportedUsage::none(UsageSource::Absent));
+            let usage =
+                std::mem::replace(&mut facts.usage, ReportedUsage::none(UsageSource::Absent));
             let error = facts.error.take().map(|error| {
                 let words = [error.error_type, error.code];
                 let words: Vec<_> = words.into_iter().flatten().collect();
@@ -141,7 +142,8 @@ pub fn billing_class(
     outcome: Outcome,
     source: UsageSource,
 ) -> BillingClass {
-    if placed.credential == Some(CredentialKind::Subscription) && source != UsageSource::NotMetered {
+    if placed.credential == Some(CredentialKind::Subscription) && source != UsageSource::NotMetered
+    {
         return BillingClass::OutsideBill;
     }
     match (end, source) {

@@ -125,8 +125,7 @@ impl Parts {
         } else {
             (self.streamed(&head.method, &head.headers, body), RequestFacts::default())
         };
-        let labels =
-            labels::read(&native, &head.headers, facts.claimed_user.as_deref(), caller);
+        let labels = labels::read(&native, &head.headers, facts.claimed_user.as_deref(), caller);
         let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path_and_query = format!("{}{query}", native.rest);
         let is_upgrade = head.headers.contains_key(UPGRADE);

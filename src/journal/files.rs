@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +11,16 @@ use crate::journal::error::JournalError;
 use crate::period::Timestamp;
 
 /// Name of the journal's database in the data folder.
-pub(crate) const JOURNAL_FILE: &str = "journal.db";
+pub const JOURNAL_FILE: &str = "journal.db";
 /// Name of the marker that says which node keeps its journal here.
 const MARKER_FILE: &str = "node.json";
 /// Name of the file whose room is given back when the disk is full.
 const BALLAST_FILE: &str = "ballast";
 /// Name of the lock file.
 const LOCK_FILE: &str = "lock";
+/// How often the lock is tried, and the pause between.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Says that a journal was kept here, and until when at least, should the journal itself be gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,17 +61,21 @@ pub(crate) fn make_private(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Takes the folder for this process; the lock goes with the returned file.
+/// Takes the folder for this process; the lock goes with the returned file. Who only looks whether
+/// it is taken holds it for a moment, hence a few tries.
 pub(crate) fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     let file = private(&mut options).open(&path).map_err(|error| file_error(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(error)) => Err(file_error(&path, &error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(file_error(&path, &error)),
+        }
     }
+    Err(JournalError::InUse(folder.to_owned()))
 }
 
 /// Syncs a folder, so that names made in it survive a power cut.
@@ -94,6 +102,20 @@ pub(crate) fn read_marker(folder: &Path) -> Result<Option<Marker>, JournalError>
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|error| JournalError::Damaged { path, reason: error.to_string() })
+}
+
+/// Copies the marker beside a copy of the journal.
+pub(crate) fn copy_marker(folder: &Path, target: &Path) -> Result<(), JournalError> {
+    match read_marker(folder)? {
+        Some(marker) => write_marker(target, &marker),
+        None => Ok(()),
+    }
+}
+
+/// Syncs one file. Never one that SQLite has open in this process.
+pub(crate) fn sync_file(path: &Path) -> Result<(), JournalError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| file_error(path, &error))
 }
 
 /// Replaces the marker as a whole: what stands there is the old one or the new one.

@@ -8,7 +8,8 @@ use sqlx::{Connection, Row};
 use crate::journal::chain::Link;
 use crate::journal::connect::{self, damaged};
 use crate::journal::error::JournalError;
-use crate::journal::files::JOURNAL_FILE;
+use crate::journal::files;
+pub use crate::journal::files::JOURNAL_FILE;
 use crate::ledger::entry::Entry;
 use crate::period::Timestamp;
 
@@ -94,6 +95,15 @@ impl JournalReader {
         Ok(Self { connection, path: path.to_owned() })
     }
 
+    /// From now on reads the journal as it is at this instant, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`].
+    pub async fn hold_still(&mut self) -> Result<(), JournalError> {
+        let begun = sqlx::query("BEGIN").execute(&mut self.connection).await;
+        begun.map(drop).map_err(|error| damaged(&self.path, &error))
+    }
+
     /// Where the journal stands.
     ///
     /// # Errors
@@ -161,18 +171,6 @@ impl JournalReader {
         Ok(words)
     }
 
-    /// Writes a copy of the journal, consistent at one instant, to a file that is not there.
-    ///
-    /// # Errors
-    /// [`JournalError::Damaged`] with SQLite's words.
-    pub async fn copy_to(&mut self, target: &Path) -> Result<(), JournalError> {
-        let done = sqlx::query("VACUUM INTO $1")
-            .bind(target.to_string_lossy().into_owned())
-            .execute(&mut self.connection)
-            .await;
-        done.map(drop).map_err(|error| damaged(&self.path, &error))
-    }
-
     /// Closes the connection.
     ///
     /// # Errors
@@ -180,6 +178,39 @@ impl JournalReader {
     pub async fn close(self) -> Result<(), JournalError> {
         let path = self.path;
         self.connection.close().await.map_err(|error| damaged(&path, &error))
+    }
+}
+
+/// Writes a copy of a folder's journal, consistent at one instant, into another folder that holds
+/// none. The writer, if there is one, is not disturbed.
+///
+/// # Errors
+/// [`JournalError::Damaged`] with SQLite's words, [`JournalError::File`].
+pub async fn copy(folder: &Path, target: &Path) -> Result<(), JournalError> {
+    let path = folder.join(JOURNAL_FILE);
+    let copy = target.join(JOURNAL_FILE);
+    let mut connection = connect::writer(&path).await?;
+    files::make_private(&copy)?;
+    let done = sqlx::query("VACUUM INTO $1")
+        .bind(copy.to_string_lossy().into_owned())
+        .execute(&mut connection)
+        .await;
+    done.map_err(|error| damaged(&path, &error))?;
+    connection.close().await.map_err(|error| damaged(&path, &error))?;
+    files::copy_marker(folder, target)?;
+    files::sync_file(&copy)?;
+    files::sync_folder(target)
+}
+
+/// Whether a process has the journal of a folder open.
+///
+/// # Errors
+/// [`JournalError::File`] if the folder cannot be looked into.
+pub fn is_open(folder: &Path) -> Result<bool, JournalError> {
+    match files::lock(folder) {
+        Ok(_) => Ok(false),
+        Err(JournalError::InUse(_)) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -151,7 +151,13 @@ impl Scribe {
             .execute(&mut self.connection)
             .await
             .map_err(failed)?;
-        self.connection.close().await.map_err(failed)
+        self.close().await
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn close(self) -> Result<(), JournalError> {
+        let closed = self.connection.close().await;
+        closed.map_err(|error| JournalError::Failed(error.to_string()))
     }
 
     /// The batch as one JSON array of rows, columns in the order of the statement.

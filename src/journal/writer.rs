@@ -145,7 +145,7 @@ impl Writer {
             }
         };
         queue.close();
-        let ended = self.end().await;
+        let ended = self.end(closer.is_some()).await;
         if let Some(waiter) = closer {
             drop(waiter.send(ended));
         }
@@ -297,8 +297,9 @@ impl Writer {
         self.scribe.retire(verified_n.min(first_open.saturating_sub(1)), before).await
     }
 
-    /// Syncs, marks the boot clean and closes the connection, after the checkpointer closed its.
-    async fn end(mut self) -> Result<(), JournalError> {
+    /// Syncs and closes the connection, after the checkpointer closed its. The boot is clean only
+    /// if somebody asked for the end.
+    async fn end(mut self, asked: bool) -> Result<(), JournalError> {
         self.checkpointer.stop().await;
         if !self.spill.is_empty() {
             self.make_room_again().await.map_err(JournalError::Failed)?;
@@ -311,6 +312,9 @@ impl Writer {
             let lost = self.spill.len();
             let reason = format!("{lost} settled records found no room on the disk");
             return Err(JournalError::Unavailable(reason));
+        }
+        if !asked {
+            return self.scribe.close().await;
         }
         let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
         self.scribe.end_boot(left_open).await

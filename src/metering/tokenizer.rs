@@ -3,8 +3,8 @@
 //! Called on a whole text, the tokenizer panics on a run of a million blanks and crawls on unbroken
 //! input. Spans of at most [`SPAN_BYTES`] cut at hard boundaries give the same count, token for
 //! token, in bounded time and memory. Where a span has no boundary it is cut anyway and the count
-//! says so. A caller's text is always ordinary text: `<|endoftext|>` typed by a user is the seven or
-//! so tokens its letters make, not the one that ends a document.
+//! says so. A caller's text is always ordinary text: `<|endoftext|>` typed by a user is the six or so
+//! tokens its letters make, not the one that ends a document.
 
 use std::collections::HashSet;
 use std::fmt;

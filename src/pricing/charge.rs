@@ -49,7 +49,7 @@ pub enum ValuationStatus {
 
 /// Why a quantity has no price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "reason")]
+#[serde(rename_all = "snake_case")]
 pub enum UnpricedReason {
     /// No price file names this model.
     Model,
@@ -78,7 +78,6 @@ pub struct Unpriced {
     /// How much, in atoms.
     pub quantity: u64,
     /// Why.
-    #[serde(flatten)]
     pub reason: UnpricedReason,
 }
 

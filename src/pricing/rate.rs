@@ -5,6 +5,7 @@ use crate::names::{ModelName, ProviderName};
 use crate::period::Timestamp;
 use crate::pricing::charge::{Charge, Unpriced, UnpricedReason, Valuation, ValuationStatus};
 use crate::pricing::price::Factor;
+use crate::pricing::select::Multiplier;
 use crate::pricing::table::{Lookup, PriceTable, ProviderPrices};
 use crate::pricing::version::multiplied_rate_id;
 use crate::usage::{ModelUsage, ReportedUsage, UsageSource};
@@ -99,6 +100,8 @@ fn rate_part(
     let Some(band) = selected.row.band(part.context_tokens) else {
         return refuse(&UnpricedReason::Meter);
     };
+    // The same factors reach most meters of a call, so their id is hashed once.
+    let mut hashed: Option<(Vec<&Multiplier>, String)> = None;
     for (meter, quantity) in quantities() {
         let unpriced = |reason| Unpriced { model: model.clone(), meter, quantity, reason };
         let Some((priced_as, price)) = band.price(meter) else {
@@ -112,11 +115,16 @@ fn rate_part(
             rated.unpriced.push(unpriced(UnpricedReason::OutOfRange));
             continue;
         };
+        let rate_id = match &hashed {
+            Some((same, id)) if same_factors(same, &multipliers) => id.clone(),
+            _ => multiplied_rate_id(&band.rate_id, &multipliers),
+        };
+        hashed = Some((multipliers, rate_id.clone()));
         rated.charges.push(Charge {
             model: model.clone(),
             meter,
             quantity,
-            rate_id: multiplied_rate_id(&band.rate_id, &multipliers),
+            rate_id,
             unit_price: price.unit_price.clone(),
             per: price.per,
             factors: factors.iter().map(|factor| factor.text.clone()).collect(),
@@ -124,4 +132,9 @@ fn rate_part(
             rounded,
         });
     }
+}
+
+fn same_factors(left: &[&Multiplier], right: &[&Multiplier]) -> bool {
+    left.len() == right.len()
+        && left.iter().zip(right).all(|(one, other)| std::ptr::eq(*one, *other))
 }

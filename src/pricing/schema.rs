@@ -69,7 +69,7 @@ pub struct PriceEntry {
     /// First instant after, or open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Where the row was read; no part of the price, so not kept in the canonical form.
+    /// Where the row was read; no part of the price, so never written to the canonical form.
     #[serde(default, skip_serializing)]
     pub source: Option<SourceEntry>,
     /// Price of 1,000,000 tokens, by token meter.

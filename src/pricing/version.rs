@@ -94,7 +94,6 @@ fn canonical_model(model: &mut ModelEntry) {
 pub fn canonical_price(price: &mut PriceEntry) {
     canonical_instant(&mut price.from);
     price.until.iter_mut().for_each(canonical_instant);
-    price.source = None;
     price.rates.values_mut().for_each(canonical_decimal);
     price.fees.values_mut().for_each(|fee| canonical_decimal(&mut fee.price));
     price.unknown.sort();

@@ -23,7 +23,8 @@ pub const ORGANIZATION: &str = "org-sandbox";
 pub struct Sandbox {
     keys: Vec<SandboxKey>,
     clock: Clock,
-    pace: Duration,
+    /// Microseconds between the chunks of a stream.
+    pace_us: AtomicU64,
     cache: Mutex<HashMap<(String, String, u64), Timestamp>>,
     calls: AtomicU64,
     /// What it served.
@@ -47,7 +48,7 @@ impl Sandbox {
         Self {
             keys,
             clock,
-            pace,
+            pace_us: AtomicU64::new(u64::try_from(pace.as_micros()).unwrap_or(u64::MAX)),
             cache: Mutex::default(),
             calls: AtomicU64::new(0),
             book: Book::default(),
@@ -73,8 +74,14 @@ impl Sandbox {
     }
 
     /// How long it waits between the chunks of a stream.
-    pub const fn pace(&self) -> Duration {
-        self.pace
+    pub fn pace(&self) -> Duration {
+        Duration::from_micros(self.pace_us.load(Ordering::Relaxed))
+    }
+
+    /// Waits so long from now on.
+    pub fn set_pace(&self, pace: Duration) {
+        let micros = u64::try_from(pace.as_micros()).unwrap_or(u64::MAX);
+        self.pace_us.store(micros, Ordering::Relaxed);
     }
 
     /// A number no other call of this sandbox got.

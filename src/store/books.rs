@@ -1,15 +1,16 @@
 //! The books' database: opening it, and the two ways to it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqlSafeStr};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use crate::period::Timestamp;
 use crate::store::error::StoreError;
@@ -108,6 +109,29 @@ impl Books {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Writes a copy of a folder's books, consistent at one instant, into another folder that holds
+/// none. Whoever writes them meanwhile is not disturbed, and the schema stays as it is.
+///
+/// # Errors
+/// [`StoreError::Open`], [`StoreError::File`] or [`StoreError::Database`].
+pub async fn copy(folder: &Path, target: &Path) -> Result<(), StoreError> {
+    let (path, copy) = (folder.join(BOOKS_FILE), target.join(BOOKS_FILE));
+    make_private(target, &copy)?;
+    let options = settings(&path).create_if_missing(false);
+    let connected = SqliteConnection::connect_with(&options).await;
+    let mut connection =
+        connected.map_err(|source| StoreError::Open { path: path.clone(), source })?;
+    let failed = || StoreError::database("copying the books");
+    sqlx::query("VACUUM INTO $1")
+        .bind(copy.to_string_lossy().into_owned())
+        .execute(&mut connection)
+        .await
+        .map_err(failed())?;
+    connection.close().await.map_err(failed())?;
+    let synced = File::open(&copy).and_then(|file| file.sync_all());
+    synced.map_err(|source| StoreError::File { path: copy.clone(), source })
 }
 
 /// What the books promise rests on these; FULL because the journal lets go of what they hold.

@@ -31,6 +31,8 @@ LEFT JOIN settlements s ON s.attempt = i.attempt
 LEFT JOIN credentials c ON c.credential = i.credential
 LEFT JOIN counts k ON k.attempt = i.attempt
 WHERE i.provider = $1 AND i.started_at >= $2 AND i.started_at < $3
+  AND (s.organization IS NULL OR s.organization = $4
+       OR $4 NOT IN (SELECT organization FROM settlements WHERE organization IS NOT NULL))
 ORDER BY i.attempt";
 
 const CHARGES: &str = "
@@ -48,13 +50,17 @@ WHERE to_at > $1 AND from_at < $2 ORDER BY from_at, to_at";
 /// Charges of one attempt by model and meter.
 type Charges = HashMap<(String, Meter), ChargeFact>;
 
-/// Every attempt at a provider that was sent in a span, by id.
+/// Every attempt at a provider and account that was sent in a span, by id.
+///
+/// An account that no answer's headers ever named as an organization is a name a person gave; then
+/// every attempt at the provider belongs to it, as do attempts whose answer named none.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
 pub async fn attempts(
     books: &Books,
     provider: &ProviderName,
+    account: &str,
     span: ChargePeriod,
 ) -> Result<Vec<AttemptFact>, StoreError> {
     let mut charges = charges(books, provider, span).await?;
@@ -62,6 +68,7 @@ pub async fn attempts(
         .bind(provider.as_str())
         .bind(span.start.micros())
         .bind(span.end.micros())
+        .bind(account)
         .fetch_all(books.pool())
         .await
         .map_err(StoreError::database("reading attempts"))?;

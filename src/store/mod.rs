@@ -11,6 +11,7 @@ pub mod posting;
 pub mod prices;
 pub mod projection;
 pub mod read;
+pub mod reports;
 pub mod requests;
 pub mod rollups;
 mod rows;

@@ -83,7 +83,8 @@ pub async fn post(
     Ok(PostedBatch { records: new.len() as u64, conflicts })
 }
 
-async fn read_cursor(
+/// The same within a transaction.
+pub(crate) async fn read_cursor(
     connection: &mut SqliteConnection,
     node: &str,
 ) -> Result<Option<PostingCursor>, StoreError> {

@@ -8,6 +8,7 @@ use sqlx::Row;
 use crate::ledger::entry::Entry;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
+use crate::store::posting::{self, PostingCursor};
 use crate::store::projection::{Held, Origin, PostingRecord, Rows, sha256};
 use crate::store::rows::json;
 use crate::store::states::{State, get};
@@ -103,11 +104,19 @@ async fn placed(
     Ok(placed)
 }
 
-/// Counts what the books hold.
+/// Counts what the books hold, and where a node's journal stands in them, at one instant.
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn counts(books: &Books) -> Result<BooksCounts, StoreError> {
+pub async fn counts(
+    books: &Books,
+    node: Option<&str>,
+) -> Result<(BooksCounts, Option<PostingCursor>), StoreError> {
+    let mut transaction = books.pool().begin().await.map_err(StoreError::database("counting"))?;
+    let cursor = match node {
+        Some(node) => posting::read_cursor(&mut transaction, node).await?,
+        None => None,
+    };
     let row = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM settlements s WHERE outcome <> 'orphaned' AND revision = \
                     (SELECT MAX(revision) FROM settlements WHERE attempt = s.attempt)) AS settled, \
@@ -120,18 +129,19 @@ pub async fn counts(books: &Books) -> Result<BooksCounts, StoreError> {
                 (SELECT COUNT(*) FROM settlements s WHERE revision = 0 AND NOT EXISTS \
                     (SELECT 1 FROM intents WHERE attempt = s.attempt)) AS without_intent",
     )
-    .fetch_one(books.pool())
+    .fetch_one(&mut *transaction)
     .await
     .map_err(StoreError::database("counting"))?;
     let count = |column| get::<i64, &str>(&row, column).map(i64::unsigned_abs);
-    Ok(BooksCounts {
+    let counts = BooksCounts {
         settled: count("settled")?,
         orphans: count("orphans")?,
         unsettled: count("unsettled")?,
         conflicts: count("conflicts")?,
         gaps: count("gaps")?,
         without_intent: count("without_intent")?,
-    })
+    };
+    Ok((counts, cursor))
 }
 
 /// What the database itself says of its file: nothing if it is sound.

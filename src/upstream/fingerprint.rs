@@ -75,6 +75,14 @@ impl Fingerprinter {
         }
     }
 
+    /// A key of its own for the personal cells of imported exports, derived so that neither use
+    /// tells anything about the other.
+    pub fn personal_key(&self) -> Vec<u8> {
+        let mut mac = self.keyed.clone();
+        mac.update(b"counterfoil: personal cells of exports");
+        mac.finalize().into_bytes().to_vec()
+    }
+
     /// The fingerprint: 16 hexadecimal digits, equal for equal keys, telling nothing else.
     pub fn fingerprint(&self, secret: &SecretString) -> CredentialId {
         let mut mac = self.keyed.clone();
@@ -99,8 +107,7 @@ pub fn hint(secret: &SecretString) -> String {
 
 fn random_key() -> Result<[u8; KEY_BYTES], FingerprintError> {
     let mut key = [0_u8; KEY_BYTES];
-    let mut source =
-        std::fs::File::open("/dev/urandom").map_err(FingerprintError::NoRandomness)?;
+    let mut source = std::fs::File::open("/dev/urandom").map_err(FingerprintError::NoRandomness)?;
     source.read_exact(&mut key).map_err(FingerprintError::NoRandomness)?;
     Ok(key)
 }

@@ -39,7 +39,10 @@ async fn a_chat_completion_passes_untouched_and_is_settled_with_its_price() {
     assert_eq!(intent.labels.source, LabelSource::Claimed);
     assert_eq!(intent.max_output, Some(9));
     let credential = intent.credential.as_ref().unwrap();
-    assert_eq!((credential.hint.as_str(), credential.kind), ("04Qm", CredentialKind::PassedThrough));
+    assert_eq!(
+        (credential.hint.as_str(), credential.kind),
+        ("04Qm", CredentialKind::PassedThrough)
+    );
     assert_eq!(settlement.outcome, Outcome::Completed);
     assert_eq!(settlement.billing_class, BillingClass::Billed);
     assert_eq!(settlement.provider_request_id.as_deref(), Some("req_1"));
@@ -65,9 +68,8 @@ async fn a_message_is_settled_under_its_workspace() {
     let bytes = reply(200, headers, body.as_bytes());
     let upstream = Upstream::start(move |_| vec![Act::Write(bytes.clone())]).await;
     let house = House::over(&upstream.url()).await;
-    let answer = house
-        .message(r#"{"model":"claude-sonnet-4-20250514","max_tokens":5,"messages":[]}"#)
-        .await;
+    let answer =
+        house.message(r#"{"model":"claude-sonnet-4-20250514","max_tokens":5,"messages":[]}"#).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, body));
     assert_eq!(upstream.seen()[0].header("x-api-key"), Some("sk-ant-test-000000000x4Qm"));
     let book = house.journal().await;
@@ -82,7 +84,8 @@ async fn a_message_is_settled_under_its_workspace() {
 async fn a_providers_error_passes_byte_for_byte_with_its_retry_after_and_bills_nothing() {
     for status in [400, 401, 404, 429, 500, 503, 529] {
         let body = r#"{"error":{"message":"no: secret words","type":"tokens","code":"rate_limit_exceeded"}}"#;
-        let headers = "content-type: application/json\r\nretry-after: 7\r\nx-should-retry: true\r\n";
+        let headers =
+            "content-type: application/json\r\nretry-after: 7\r\nx-should-retry: true\r\n";
         let bytes = reply(status, headers, body.as_bytes());
         let upstream = Upstream::start(move |_| vec![Act::Write(bytes.clone())]).await;
         let house = House::over(&upstream.url()).await;

@@ -113,7 +113,8 @@ async fn replay(client: &mut Client, number: usize, record: &Value) -> Option<Re
     let path = path.strip_prefix("/api").unwrap_or(&path).to_owned();
     let query = text(record, "query");
     let query = if query.is_empty() { query } else { format!("?{query}") };
-    let mut headers = format!("x-client-request-id: {number}\r\nx-api-key: sk-made-up-00000000\r\n");
+    let mut headers =
+        format!("x-client-request-id: {number}\r\nx-api-key: sk-made-up-00000000\r\n");
     for (name, value) in record["request_headers"].as_object().unwrap() {
         headers.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
     }
@@ -174,8 +175,7 @@ async fn every_recorded_exchange_passes_byte_for_byte_and_is_metered_as_reported
     println!("usage was injected for {} records: {}", injected.len(), injected.join(" "));
     let by_request: BTreeMap<String, usize> =
         book.intents.iter().enumerate().map(|(at, it)| (it.request.to_string(), at)).collect();
-    let settlements: BTreeMap<_, _> =
-        book.settlements.iter().map(|it| (it.attempt, it)).collect();
+    let settlements: BTreeMap<_, _> = book.settlements.iter().map(|it| (it.attempt, it)).collect();
     let (mut compared, mut wrong) = (0, Vec::new());
     for each in &replayed {
         let intent = &book.intents[by_request[&each.request_id]];
@@ -251,7 +251,8 @@ fn compare(replayed: &Replayed, used: &Option<Quantities>) -> Vec<String> {
         None => vec!["usage was not found".to_owned()],
         Some(used) if nothing && used.iter().any(|(meter, _)| meter != Meter::Images) => {
             // Images and characters are our own measure where a provider says nothing.
-            let own = used.iter().all(|(meter, _)| matches!(meter, Meter::Images | Meter::Characters));
+            let own =
+                used.iter().all(|(meter, _)| matches!(meter, Meter::Images | Meter::Characters));
             if own { Vec::new() } else { vec![format!("nothing was reported, ours {used:?}")] }
         }
         Some(_) if nothing => Vec::new(),

@@ -11,9 +11,11 @@ use crate::client::{Answer, Client};
 use crate::house::{CHAT_HEADERS, House};
 use crate::upstream::{Act, Upstream, chunk, last_chunk, stream_acts, stream_head};
 
-const CHAT: &str = r#"{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+const CHAT: &str =
+    r#"{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 const CHAT_ASKING: &str = r#"{"model":"gpt-4o-mini","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
-const MESSAGE: &str = r#"{"model":"claude-sonnet-4-20250514","stream":true,"max_tokens":9,"messages":[]}"#;
+const MESSAGE: &str =
+    r#"{"model":"claude-sonnet-4-20250514","stream":true,"max_tokens":9,"messages":[]}"#;
 
 /// A chat stream; `usage_null` as it comes when usage was asked for.
 fn chat_stream(usage_null: bool, usage: &str) -> String {

@@ -201,8 +201,9 @@ pub fn json_reply(status: u16, body: &str) -> Vec<u8> {
 
 /// A whole reply with its length and these header lines.
 pub fn reply(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
-    let mut reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n", body.len())
-        .into_bytes();
+    let mut reply =
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n", body.len())
+            .into_bytes();
     reply.extend_from_slice(body);
     reply
 }

@@ -99,3 +99,14 @@ CREATE TRIGGER usage_rows_deleted_only_unsealed BEFORE DELETE ON usage_rows
 WHEN EXISTS (SELECT 1 FROM import_seals WHERE batch = OLD.batch)
 BEGIN SELECT RAISE(ABORT, 'append-only: usage_rows of a sealed batch'); END;
 
+CREATE TRIGGER import_days_not_added_to_sealed BEFORE INSERT ON import_days
+WHEN EXISTS (SELECT 1 FROM import_seals WHERE batch = NEW.batch)
+BEGIN SELECT RAISE(ABORT, 'append-only: import_days of a sealed batch'); END;
+
+CREATE TRIGGER billed_lines_not_added_to_sealed BEFORE INSERT ON billed_lines
+WHEN EXISTS (SELECT 1 FROM import_seals WHERE batch = NEW.batch)
+BEGIN SELECT RAISE(ABORT, 'append-only: billed_lines of a sealed batch'); END;
+
+CREATE TRIGGER usage_rows_not_added_to_sealed BEFORE INSERT ON usage_rows
+WHEN EXISTS (SELECT 1 FROM import_seals WHERE batch = NEW.batch)
+BEGIN SELECT RAISE(ABORT, 'append-only: usage_rows of a sealed batch'); END;

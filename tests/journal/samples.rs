@@ -12,20 +12,20 @@ use counterfoil::usage::{ModelUsage, ReportedUsage, UsageSource};
 use uuid::Uuid;
 
 /// 2026-09-21T14:13:20Z.
-pub(crate) const START: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+pub(super) const START: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
 /// A clock that stands still.
-pub(crate) fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     Clock::new(|| START)
 }
 
 /// An attempt's id from its number.
-pub(crate) fn attempt(number: u128) -> AttemptId {
+pub(super) fn attempt(number: u128) -> AttemptId {
     AttemptId::from_uuid(Uuid::from_u128((0x0197_0000_0000_7000_8000 << 64) | number))
 }
 
 /// An intent sent at an instant.
-pub(crate) fn intent_at(number: u128, started_at: Timestamp) -> Intent {
+pub(super) fn intent_at(number: u128, started_at: Timestamp) -> Intent {
     Intent {
         attempt: attempt(number),
         request: RequestId::from_uuid(*attempt(number).uuid()),
@@ -56,12 +56,12 @@ pub(crate) fn intent_at(number: u128, started_at: Timestamp) -> Intent {
 }
 
 /// An intent sent when the clock stands.
-pub(crate) fn intent(number: u128) -> Intent {
+pub(super) fn intent(number: u128) -> Intent {
     intent_at(number, START)
 }
 
 /// One charge.
-pub(crate) fn charge(model: &str, meter: Meter, quantity: u64, pico: i128) -> Charge {
+pub(super) fn charge(model: &str, meter: Meter, quantity: u64, pico: i128) -> Charge {
     Charge {
         model: ModelName::from(model),
         meter,
@@ -76,7 +76,7 @@ pub(crate) fn charge(model: &str, meter: Meter, quantity: u64, pico: i128) -> Ch
 }
 
 /// A settlement of an answer that used so many tokens; output bears no price.
-pub(crate) fn settlement(number: u128, input: u64, output: u64) -> Settlement {
+pub(super) fn settlement(number: u128, input: u64, output: u64) -> Settlement {
     let quantities: Quantities =
         [(Meter::Input, input), (Meter::Output, output)].into_iter().collect();
     let charges =
@@ -118,17 +118,17 @@ pub(crate) fn settlement(number: u128, input: u64, output: u64) -> Settlement {
 }
 
 /// The entry of an intent.
-pub(crate) fn sent(intent: Intent) -> Entry {
+pub(super) fn sent(intent: Intent) -> Entry {
     Entry::Intent(Box::new(intent))
 }
 
 /// The entry of a settlement.
-pub(crate) fn settled(settlement: Settlement) -> Entry {
+pub(super) fn settled(settlement: Settlement) -> Entry {
     Entry::Settlement(Box::new(settlement))
 }
 
 /// The entry of a correction.
-pub(crate) fn corrected(settlement: Settlement) -> Entry {
+pub(super) fn corrected(settlement: Settlement) -> Entry {
     let (reason, actor) = ("usage arrived later".to_owned(), "test".to_owned());
     Entry::Correction(Box::new(Correction { reason, actor, settlement }))
 }

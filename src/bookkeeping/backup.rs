@@ -1,0 +1,63 @@
+//! Backup: a copy of books and journal that verifies, made while they are in use.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::bookkeeping::post::PostError;
+use crate::bookkeeping::verify::{self, Verification, VerifyError};
+use crate::journal::reader;
+use crate::store::books;
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target holds something already.
+    #[error("{0} is not empty; a backup is written into a new or empty folder only")]
+    NotEmpty(PathBuf),
+    /// The target cannot be made or looked into.
+    #[error("{path}: {source}")]
+    Target {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Journal or books could not be copied.
+    #[error(transparent)]
+    Copying(#[from] PostError),
+    /// The copy could not be looked over.
+    #[error("the copy was written but cannot be verified: {0}")]
+    Verifying(#[from] VerifyError),
+}
+
+/// Copies books and journal of a data folder into a new or empty folder, and verifies the copy.
+/// Works beside a running process. The folder written is a data folder: to restore, put it where
+/// the old one was.
+///
+/// # Errors
+/// [`BackupError`]; a folder that was begun is left for inspection.
+pub async fn backup(folder: &Path, to: &Path) -> Result<Verification, BackupError> {
+    make_empty(to)?;
+    // Books first: the journal that is copied after them holds all they were posted from.
+    if folder.join(books::BOOKS_FILE).exists() {
+        books::copy(folder, to).await.map_err(PostError::from)?;
+    }
+    if folder.join(reader::JOURNAL_FILE).exists() {
+        reader::copy(folder, to).await.map_err(PostError::from)?;
+    }
+    Ok(verify::verify(to).await?)
+}
+
+fn make_empty(to: &Path) -> Result<(), BackupError> {
+    let failed = |source| BackupError::Target { path: to.to_owned(), source };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(to).map_err(failed)?;
+    match fs::read_dir(to).map_err(failed)?.next() {
+        None => Ok(()),
+        Some(_) => Err(BackupError::NotEmpty(to.to_owned())),
+    }
+}

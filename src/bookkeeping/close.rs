@@ -1,0 +1,422 @@
+//! Closing a month: books and billed lines are gathered, laid against each other, and reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+
+use crate::meter::Meter;
+use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
+use crate::names::{AccountId, AttemptId, Clock, CredentialId, ModelName, ProviderName, new_id};
+use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
+use crate::pricing::table::{CandidateRate as TableRate, PriceTable};
+use crate::reconcile::aliases::{NameMap, model_id};
+use crate::reconcile::drill;
+use crate::reconcile::engine::{ReconcileError, reconcile};
+use crate::reconcile::facts::{
+    AttemptFact, CandidateRate, DocumentTotals, ImportFact, Inputs, KeyTie, Ties,
+};
+use crate::reconcile::report::Report;
+use crate::store::accounts;
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::facts;
+use crate::store::imports;
+use crate::store::reports::{self, Closing, MonthOf, StoredDocument, StoredReport};
+use crate::usage::Conditions;
+
+/// How far around the month attempts are read: a request may be booked on the other side of it.
+const MARGIN_US: i64 = 2 * DAY_US;
+
+/// A month to be explained.
+#[derive(Clone, Debug)]
+pub struct Month {
+    /// Who bills.
+    pub provider: ProviderName,
+    /// The account; it need not be named where there is one.
+    pub account: Option<String>,
+    /// The month, UTC.
+    pub period: BillingPeriod,
+}
+
+/// What a person says of the document that is paid, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentWords {
+    /// What is to be paid.
+    pub total: Option<String>,
+    /// Tax it adds.
+    pub tax: Option<String>,
+    /// Credits it takes off.
+    pub credits: Option<String>,
+}
+
+/// A finished report, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The report's id.
+    pub id: String,
+    /// The account it is of.
+    pub account: String,
+    /// The report.
+    pub report: Report,
+}
+
+/// Why a month could not be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The books.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine: rather no report than a wrong one.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// Several accounts have exports.
+    #[error("{provider} has several accounts ({}); name one: --account NAME", .known.join(", "))]
+    WhichAccount {
+        /// The provider.
+        provider: ProviderName,
+        /// Its accounts.
+        known: Vec<String>,
+    },
+    /// What was typed is no amount.
+    #[error("{what}: {source}; write it as 1234.56")]
+    NotAnAmount {
+        /// Which part of the document.
+        what: &'static str,
+        /// Why.
+        source: MoneyError,
+    },
+    /// Tax or credits alone prove nothing.
+    #[error("tax and credits need the document's total beside them: --invoice-total T")]
+    TotalMissing,
+}
+
+/// Explains a month and keeps the report; a report equal to the newest is not kept again.
+///
+/// # Errors
+/// [`CloseError`]; nothing is kept then.
+pub async fn explain(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    clock: &Clock,
+) -> Result<Explained, CloseError> {
+    let (account, inputs) = gather(books, prices, month, clock).await?;
+    let report = work(inputs).await?;
+    let body = serde_json::to_string(&report).unwrap_or_default();
+    let inputs_hash = hex(&Sha256::digest(body.as_bytes()));
+    let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
+    if let Some(newest) = reports::newest_report(books, &of).await?
+        && newest.inputs_hash == inputs_hash
+    {
+        return Ok(Explained { id: newest.report, account, report });
+    }
+    let status = serde_json::to_value(&report.state).unwrap_or_default();
+    let stored = StoredReport {
+        report: new_id(clock.now()).to_string(),
+        made_at: clock.now(),
+        inputs_hash,
+        status: status.as_str().map_or_else(|| status.to_string(), str::to_owned),
+        body,
+    };
+    reports::keep_report(books, &of, &stored).await?;
+    Ok(Explained { id: stored.report, account, report })
+}
+
+/// Every attempt behind a finding of a month's report.
+///
+/// # Errors
+/// [`CloseError`], also for a finding the report does not have.
+pub async fn attempts_behind(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    finding: &str,
+    clock: &Clock,
+) -> Result<Vec<AttemptId>, CloseError> {
+    let (_, inputs) = gather(books, prices, month, clock).await?;
+    let finding = finding.to_owned();
+    let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
+    Ok(work.await.map_err(|_| interrupted())??)
+}
+
+/// Notes what the document of a month says, in the currency of its export.
+///
+/// # Errors
+/// [`CloseError`] where it is no amount, or not taken by the books.
+pub async fn say_document(
+    books: &Books,
+    month: &Month,
+    words: &DocumentWords,
+    actor: &str,
+    clock: &Clock,
+) -> Result<(), CloseError> {
+    let canonical = |what, text: &Option<String>| match text.as_deref().map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => parse_decimal(text)
+            .map(|value| Some(canonical_text(value)))
+            .map_err(|source| CloseError::NotAnAmount { what, source }),
+    };
+    let document = StoredDocument {
+        total: canonical("total", &words.total)?,
+        tax: canonical("tax", &words.tax)?,
+        credits: canonical("credits", &words.credits)?,
+    };
+    if document.total.is_none() && (document.tax.is_some() || document.credits.is_some()) {
+        return Err(CloseError::TotalMissing);
+    }
+    let account = account(books, month).await?;
+    let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
+    let currency = Currency::USD;
+    reports::say_document(books, &of, (clock.now(), actor, currency.as_str()), &document).await?;
+    Ok(())
+}
+
+/// A person closes a month on its newest report.
+///
+/// # Errors
+/// [`CloseError`] where the month cannot be explained or the books do not take it.
+pub async fn close(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    (actor, note): (&str, &str),
+    clock: &Clock,
+) -> Result<Explained, CloseError> {
+    let explained = explain(books, prices, month, clock).await?;
+    let of = MonthOf {
+        provider: month.provider.as_str(),
+        account: &explained.account,
+        period: month.period,
+    };
+    let newest = reports::newest_report(books, &of).await?;
+    let closing = Closing {
+        closed_at: clock.now(),
+        actor: actor.to_owned(),
+        report: explained.id.clone(),
+        inputs_hash: newest.map(|report| report.inputs_hash).unwrap_or_default(),
+        note: note.to_owned(),
+    };
+    reports::keep_closing(books, &of, &closing).await?;
+    Ok(explained)
+}
+
+/// The account a month is of: named, or the only one that has exports.
+///
+/// # Errors
+/// [`CloseError::WhichAccount`] where there are several.
+pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError> {
+    if let Some(account) = &month.account {
+        return Ok(account.clone());
+    }
+    let known = imports::accounts(books, month.provider.as_str()).await?;
+    match known.len() {
+        0 => Ok(crate::bookkeeping::import::ONLY_ACCOUNT.to_owned()),
+        1 => Ok(known.first().cloned().unwrap_or_default()),
+        _ => Err(CloseError::WhichAccount {
+            provider: month.provider.clone(),
+            known: known.into_iter().collect(),
+        }),
+    }
+}
+
+async fn work(inputs: Inputs) -> Result<Report, CloseError> {
+    let work = tokio::task::spawn_blocking(move || reconcile(&inputs));
+    Ok(work.await.map_err(|_| interrupted())??)
+}
+
+fn interrupted() -> StoreError {
+    StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
+}
+
+/// Everything the engine is given.
+async fn gather(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    clock: &Clock,
+) -> Result<(String, Inputs), CloseError> {
+    let account = account(books, month).await?;
+    let provider = &month.provider;
+    let span = month.period.span();
+    let around = ChargePeriod {
+        start: span.start.plus_micros(-MARGIN_US),
+        end: span.end.plus_micros(MARGIN_US),
+    };
+    let attempts = facts::attempts(books, provider, &account, around).await?;
+    let imports = import_facts(books, month, &account).await?;
+    let document = document(books, month, &account).await?;
+    let rates = rates(prices, provider, &attempts, &imports);
+    let inputs = Inputs {
+        provider: provider.clone(),
+        account: Some(AccountId::new(account.as_str())),
+        period: month.period,
+        currency: prices.provider(provider).map_or(Currency::USD, |prices| prices.currency),
+        price_table: prices.version().to_owned(),
+        attempts,
+        imports,
+        rates,
+        ties: ties(books, provider).await?,
+        aliases: BTreeMap::new(),
+        gaps: facts::gaps(books, span).await?,
+        // Books without any attempt cover nothing yet.
+        books_began: Some(facts::books_began(books).await?.unwrap_or_else(|| clock.now())),
+        document,
+        exchange: None,
+    };
+    Ok((account, inputs))
+}
+
+async fn import_facts(
+    books: &Books,
+    month: &Month,
+    account: &str,
+) -> Result<Vec<ImportFact>, CloseError> {
+    let provider = month.provider.as_str();
+    let (from, until) = (month.period.first_day(), month.period.next().first_day());
+    let mut by_batch: BTreeMap<String, ImportFact> = BTreeMap::new();
+    for (batch, days) in imports::speaking(books, provider, account, from, until).await? {
+        let fact = ImportFact {
+            batch: batch.batch.clone(),
+            file_hash: batch.content_sha256,
+            kind: batch.format,
+            covered_days: days.into_iter().collect(),
+            exported_at: Some(batch.sealed_at),
+            lines: Vec::new(),
+            usage: Vec::new(),
+            stated_total: None,
+        };
+        by_batch.insert(batch.batch, fact);
+    }
+    for imported in imports::lines_of_month(books, provider, account, month.period).await? {
+        if let Some(fact) = by_batch.get_mut(&imported.batch) {
+            fact.lines.push(imported.line);
+        }
+    }
+    for imported in imports::usage_of_month(books, provider, account, month.period).await? {
+        if let Some(fact) = by_batch.get_mut(&imported.batch) {
+            fact.usage.push(imported.row);
+        }
+    }
+    Ok(by_batch.into_values().collect())
+}
+
+async fn document(
+    books: &Books,
+    month: &Month,
+    account: &str,
+) -> Result<Option<DocumentTotals>, CloseError> {
+    let of = MonthOf { provider: month.provider.as_str(), account, period: month.period };
+    let Some(stored) = reports::document(books, &of).await? else { return Ok(None) };
+    let read = |what, text: Option<String>| match text {
+        None => Ok(None),
+        Some(text) => parse_decimal(&text)
+            .map(Some)
+            .map_err(|source| CloseError::NotAnAmount { what, source }),
+    };
+    let (tax, credits) = (read("tax", stored.tax)?, read("credits", stored.credits)?);
+    let document = read("total", stored.total)?.map(|total| DocumentTotals {
+        total,
+        tax: tax.unwrap_or(Decimal::ZERO),
+        credits: credits.unwrap_or(Decimal::ZERO),
+    });
+    Ok(document)
+}
+
+/// What people said of keys, projects and workspaces of a provider.
+async fn ties(books: &Books, provider: &ProviderName) -> Result<Ties, CloseError> {
+    let mut ties = Ties::default();
+    let prefix = |kind: &str| format!("{kind}:{provider}/");
+    for (subject, said) in accounts::remarks(books).await? {
+        if let Some(credential) = subject.strip_prefix("credential:")
+            && let Some(tied) = said.get("tied_to")
+            && let Some(key) = tied.strip_prefix(&prefix("key"))
+        {
+            ties.keys.push(KeyTie {
+                key: key.to_owned(),
+                credential: CredentialId::new(credential),
+                confirmed: true,
+            });
+        }
+        for kind in ["key", "project", "workspace"] {
+            if let Some(name) = subject.strip_prefix(&prefix(kind))
+                && let Some(known) = said.get("known")
+            {
+                ties.known.insert(name.to_owned(), known.clone());
+            }
+        }
+    }
+    Ok(ties)
+}
+
+/// Every price that any model of either side has or had, under the name that side uses.
+fn rates(
+    prices: &PriceTable,
+    provider: &ProviderName,
+    attempts: &[AttemptFact],
+    imports: &[ImportFact],
+) -> Vec<CandidateRate> {
+    let ours: BTreeSet<String> = attempts
+        .iter()
+        .flat_map(|attempt| attempt.metered.iter().map(|part| part.model.as_str().to_owned()))
+        .collect();
+    let lines = imports.iter().flat_map(|import| import.lines.iter().map(|line| &line.model));
+    let usage = imports.iter().flat_map(|import| import.usage.iter().map(|row| &row.model));
+    let billed: BTreeSet<String> = lines.chain(usage).flatten().cloned().collect();
+    let names = NameMap::new(&ours, &billed, &BTreeMap::new());
+    let billed_ids = billed.iter().map(|spelling| model_id(spelling));
+    let mut rates = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in ours.iter().cloned().chain(billed_ids) {
+        for meter in Meter::ALL {
+            for candidate in prices.candidate_rates(provider, &name, *meter) {
+                let common = names.common(&name).to_owned();
+                if seen.insert((common, *meter, candidate.rate_id.clone())) {
+                    rates.extend(candidate_rates(&name, *meter, &candidate));
+                }
+            }
+        }
+    }
+    rates
+}
+
+/// One candidate for every combination of circumstances the row answers to.
+fn candidate_rates(name: &str, meter: Meter, rate: &TableRate<'_>) -> Vec<CandidateRate> {
+    let factors: Vec<_> = rate.multipliers.iter().map(|multiplier| &multiplier.factor).collect();
+    let Some(unit_price) = rate.price.per_atom(&factors) else { return Vec::new() };
+    let mut combinations = vec![Conditions::default()];
+    let selects = rate.multipliers.iter().flat_map(|multiplier| multiplier.select.iter());
+    for (key, words) in rate.select.iter().chain(selects) {
+        let with = |conditions: &Conditions, word: &String| {
+            let mut conditions = conditions.clone();
+            conditions.set(key, word.as_str());
+            conditions
+        };
+        combinations = combinations
+            .iter()
+            .flat_map(|conditions| words.iter().map(move |word| with(conditions, word)))
+            .collect();
+    }
+    let source = rate.period.source.as_ref();
+    let open = rate.period.until >= Timestamp::from_micros(i64::MAX);
+    combinations
+        .into_iter()
+        .map(|conditions| CandidateRate {
+            rate_id: Arc::from(rate.rate_id.as_str()),
+            model: ModelName::new(name),
+            meter,
+            from: rate.period.from,
+            until: (!open).then_some(rate.period.until),
+            conditions,
+            context_over: rate.from_tokens.checked_sub(1),
+            unit_price,
+            source_url: source.map(|source| source.url.clone()).unwrap_or_default(),
+            read_on: source.map(|source| source.read_on.clone()).unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,112 @@
+//! `counterfoil reconcile`: a month's bill explained, in words or as JSON.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::bookkeeping::close::{self, DocumentWords, Explained, Month};
+use crate::cli::arguments::{DataFolder, PriceFiles, block_on, finish, print};
+use crate::money::canonical_text;
+use crate::names::ProviderName;
+use crate::period::BillingPeriod;
+use crate::pricing::table::PriceTable;
+use crate::serve::wall_clock;
+use crate::store::books::Books;
+
+/// Options of `reconcile`.
+#[derive(Args)]
+pub(super) struct ReconcileArguments {
+    /// Who bills: openai, anthropic.
+    provider: String,
+    /// The month, like 2026-10, in UTC.
+    period: BillingPeriod,
+    /// The account, where several have exports.
+    #[arg(long)]
+    account: Option<String>,
+    /// What the invoice document says is to be paid.
+    #[arg(long, value_name = "T")]
+    invoice_total: Option<String>,
+    /// Tax the document adds.
+    #[arg(long, value_name = "X")]
+    tax: Option<String>,
+    /// Credits the document takes off.
+    #[arg(long, value_name = "C")]
+    credits: Option<String>,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    prices: PriceFiles,
+    /// Print the whole report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Explains the month and keeps the report.
+pub(super) fn run(arguments: &ReconcileArguments) -> ExitCode {
+    block_on(async {
+        let done = match arguments.prices.table() {
+            Ok(prices) => explain(arguments, &prices).await,
+            Err(error) => Err(error),
+        };
+        finish(done.map(|explained| show(&explained, arguments.json)))
+    })
+}
+
+async fn explain(arguments: &ReconcileArguments, prices: &PriceTable) -> Result<Explained, String> {
+    let books = Books::open(&arguments.data.folder()).await.map_err(|error| error.to_string())?;
+    let month = Month {
+        provider: ProviderName::new(arguments.provider.to_lowercase()),
+        account: arguments.account.clone(),
+        period: arguments.period,
+    };
+    let clock = wall_clock();
+    let words = DocumentWords {
+        total: arguments.invoice_total.clone(),
+        tax: arguments.tax.clone(),
+        credits: arguments.credits.clone(),
+    };
+    if words.total.is_some() || words.tax.is_some() || words.credits.is_some() {
+        close::say_document(&books, &month, &words, "cli", &clock)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    let explained = close::explain(&books, prices, &month, &clock).await;
+    books.close().await;
+    explained.map_err(|error| error.to_string())
+}
+
+fn show(explained: &Explained, json: bool) {
+    let report = &explained.report;
+    if json {
+        return print(&serde_json::to_string_pretty(report).unwrap_or_default());
+    }
+    for sentence in &report.verdict.sentences {
+        print(sentence);
+    }
+    print("");
+    print(&format!("{:<60} {:>24}", "recorded, at list prices", canonical_text(report.recorded)));
+    for finding in &report.findings {
+        let what = format!("{}: {}", finding.title, finding.subject);
+        let what: String = what.chars().take(60).collect();
+        print(&format!(
+            "{what:<60} {:>24}  {}; {}",
+            canonical_text(finding.amount),
+            finding.confidence_words,
+            finding.mover.words(),
+        ));
+    }
+    print(&format!("{:<60} {:>24}", "billed, by the export", canonical_text(report.billed)));
+    if let Some(document) = &report.document {
+        print(&format!(
+            "{:<60} {:>24}",
+            "credits on the document",
+            canonical_text(document.credits)
+        ));
+        print(&format!("{:<60} {:>24}", "tax on the document", canonical_text(document.tax)));
+        let rest = canonical_text(document.unexplained);
+        print(&format!("{:<60} {rest:>24}", "not explained on the document"));
+        print(&format!("{:<60} {:>24}", "to be paid", canonical_text(document.total)));
+    }
+    print(&format!("{:<60} {:>24}", "of which not explained", canonical_text(report.unexplained)));
+    print(&format!("\nreport {} of account {}", explained.id, explained.account));
+}

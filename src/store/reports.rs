@@ -1,0 +1,230 @@
+//! Reconciliation reports, invoice documents and closings: appended, never changed.
+
+use sqlx::sqlite::SqliteRow;
+
+use crate::period::{BillingPeriod, Timestamp};
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::states::get;
+
+/// Whose month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthOf<'a> {
+    /// Who bills.
+    pub provider: &'a str,
+    /// The account.
+    pub account: &'a str,
+    /// The month.
+    pub period: BillingPeriod,
+}
+
+/// A stored report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReport {
+    /// UUIDv7.
+    pub report: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Hash of the report's text; equal for equal inputs.
+    pub inputs_hash: String,
+    /// The engine's word for the month's state.
+    pub status: String,
+    /// The report as JSON.
+    pub body: String,
+}
+
+/// What the document that is paid says, canonical decimals; absent parts were not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// What is to be paid.
+    pub total: Option<String>,
+    /// Tax it adds.
+    pub tax: Option<String>,
+    /// Credits it takes off.
+    pub credits: Option<String>,
+}
+
+/// A person closed a month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// When.
+    pub closed_at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// On which report.
+    pub report: String,
+    /// That report's hash; another hash now means the month is stale.
+    pub inputs_hash: String,
+    /// What they wrote.
+    pub note: String,
+}
+
+/// Keeps a report.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn keep_report(
+    books: &Books,
+    of: &MonthOf<'_>,
+    report: &StoredReport,
+) -> Result<(), StoreError> {
+    const KEEP: &str = "
+        INSERT INTO reports (report, made_at, provider, account, period, inputs_hash, status, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    sqlx::query(KEEP)
+        .bind(&report.report)
+        .bind(report.made_at.micros())
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .bind(&report.inputs_hash)
+        .bind(&report.status)
+        .bind(&report.body)
+        .execute(books.writer())
+        .await
+        .map(drop)
+        .map_err(StoreError::database("keeping a report"))
+}
+
+/// The newest report of a month.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn newest_report(
+    books: &Books,
+    of: &MonthOf<'_>,
+) -> Result<Option<StoredReport>, StoreError> {
+    const NEWEST: &str = "
+        SELECT report, made_at, inputs_hash, status, body FROM reports
+        WHERE provider = $1 AND account = $2 AND period = $3
+        ORDER BY made_at DESC, report DESC LIMIT 1";
+    let row = sqlx::query(NEWEST)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .fetch_optional(books.pool())
+        .await
+        .map_err(StoreError::database("the newest report"))?;
+    let read = |row: SqliteRow| {
+        Ok(StoredReport {
+            report: get(&row, "report")?,
+            made_at: Timestamp::from_micros(get(&row, "made_at")?),
+            inputs_hash: get(&row, "inputs_hash")?,
+            status: get(&row, "status")?,
+            body: get(&row, "body")?,
+        })
+    };
+    row.map(read).transpose()
+}
+
+/// Notes what the document of a month says.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn say_document(
+    books: &Books,
+    of: &MonthOf<'_>,
+    (said_at, actor, currency): (Timestamp, &str, &str),
+    document: &StoredDocument,
+) -> Result<(), StoreError> {
+    const SAY: &str = "
+        INSERT INTO invoice_documents
+               (said_at, actor, provider, account, period, currency, total, tax, credits)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    sqlx::query(SAY)
+        .bind(said_at.micros())
+        .bind(actor)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .bind(currency)
+        .bind(&document.total)
+        .bind(&document.tax)
+        .bind(&document.credits)
+        .execute(books.writer())
+        .await
+        .map(drop)
+        .map_err(StoreError::database("an invoice document"))
+}
+
+/// The newest word on a month's document.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn document(
+    books: &Books,
+    of: &MonthOf<'_>,
+) -> Result<Option<StoredDocument>, StoreError> {
+    const NEWEST: &str = "
+        SELECT total, tax, credits FROM invoice_documents
+        WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
+    let row = sqlx::query(NEWEST)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .fetch_optional(books.pool())
+        .await
+        .map_err(StoreError::database("an invoice document"))?;
+    let read = |row: SqliteRow| {
+        let (total, tax) = (get(&row, "total")?, get(&row, "tax")?);
+        Ok(StoredDocument { total, tax, credits: get(&row, "credits")? })
+    };
+    row.map(read).transpose()
+}
+
+/// Notes that a person closed a month.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn keep_closing(
+    books: &Books,
+    of: &MonthOf<'_>,
+    closing: &Closing,
+) -> Result<(), StoreError> {
+    const KEEP: &str = "
+        INSERT INTO closings (closed_at, actor, provider, account, period, report, inputs_hash, note)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    sqlx::query(KEEP)
+        .bind(closing.closed_at.micros())
+        .bind(&closing.actor)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .bind(&closing.report)
+        .bind(&closing.inputs_hash)
+        .bind(&closing.note)
+        .execute(books.writer())
+        .await
+        .map(drop)
+        .map_err(StoreError::database("a closing"))
+}
+
+/// The newest closing of a month.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn newest_closing(
+    books: &Books,
+    of: &MonthOf<'_>,
+) -> Result<Option<Closing>, StoreError> {
+    const NEWEST: &str = "
+        SELECT closed_at, actor, report, inputs_hash, note FROM closings
+        WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
+    let row = sqlx::query(NEWEST)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .fetch_optional(books.pool())
+        .await
+        .map_err(StoreError::database("the newest closing"))?;
+    let read = |row: SqliteRow| {
+        Ok(Closing {
+            closed_at: Timestamp::from_micros(get(&row, "closed_at")?),
+            actor: get(&row, "actor")?,
+            report: get(&row, "report")?,
+            inputs_hash: get(&row, "inputs_hash")?,
+            note: get(&row, "note")?,
+        })
+    };
+    row.map(read).transpose()
+}

@@ -22,6 +22,7 @@ use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
 use crate::dashboard;
+use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
@@ -196,6 +197,8 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
         proxy_base_url: format!("http://{proxy_addr}"),
         banner,
         allowed_hosts: Vec::new(),
+        personal_key: Fingerprinter::open(&config.data)?.personal_key(),
+        drops: Drops::default(),
     });
     let poster = Poster::new(journal.clone(), books.clone()).await?;
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();

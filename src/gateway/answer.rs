@@ -28,8 +28,20 @@ pub enum Reading {
     Lines(Box<BatchReader>),
     /// A body that is billed and says nothing of it, such as audio.
     Opaque(ReplyMeter),
+    /// An answer that does not say what it is, or perhaps wrongly: its first byte will tell.
+    Undecided(Undecided),
     /// Nothing: it passes.
     Passed,
+}
+
+/// What an answer is read by, once its first byte has told what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Undecided {
+    dialect: Dialect,
+    endpoint: Endpoint,
+    status: u16,
+    stream: bool,
+    injected: bool,
 }
 
 /// A compressed copy and what it holds once unpacked.
@@ -52,6 +64,8 @@ pub struct Asked<'a> {
     pub purpose: &'a Purpose,
     /// Whether usage was injected that the caller must not see.
     pub injected: bool,
+    /// Whether the caller asked for a stream.
+    pub stream: bool,
 }
 
 impl Reading {
@@ -80,21 +94,31 @@ impl Reading {
                 Self::Lines(Box::new(BatchReader::new(dialect)))
             }
             Purpose::Call | Purpose::LaterReading { .. } if media == "text/event-stream" => {
-                let stripper = asked.injected.then(UsageStripper::new);
-                Self::Stream(Box::new(UsageMeter::new(dialect, endpoint)), stripper)
+                Self::stream(dialect, endpoint, asked.injected)
             }
-            // Some compatible servers send JSON without saying so.
-            Purpose::Call | Purpose::LaterReading { .. } if json || media.is_empty() => {
+            Purpose::Call | Purpose::LaterReading { .. } if is_error || json && !asked.stream => {
                 Self::Reply(ReplyMeter::new(dialect, endpoint, status))
             }
-            Purpose::Call => Self::Opaque(ReplyMeter::new(dialect, endpoint, status)),
+            Purpose::Call | Purpose::LaterReading { .. } => {
+                let Asked { stream, injected, .. } = asked;
+                Self::Undecided(Undecided { dialect, endpoint, status, stream, injected })
+            }
             _ if is_error && json => Self::Reply(ReplyMeter::new(dialect, endpoint, status)),
             _ => Self::Passed,
         }
     }
 
+    fn stream(dialect: Dialect, endpoint: Endpoint, injected: bool) -> Self {
+        let stripper = injected.then(UsageStripper::new);
+        Self::Stream(Box::new(UsageMeter::new(dialect, endpoint)), stripper)
+    }
+
     /// Takes the next bytes of the provider and returns what the caller gets of them.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
+        if let Self::Undecided(undecided) = self {
+            let Some(first) = bytes.trim_ascii_start().first() else { return bytes };
+            *self = undecided.decided_by(*first);
+        }
         match self {
             Self::Stream(meter, stripper) => {
                 meter.feed(&bytes);
@@ -115,7 +139,7 @@ impl Reading {
                 reader.feed(&bytes);
                 bytes
             }
-            Self::Opaque(_) | Self::Passed => bytes,
+            Self::Opaque(_) | Self::Undecided(_) | Self::Passed => bytes,
         }
     }
 
@@ -135,7 +159,7 @@ impl Reading {
     /// Whether this is an event stream, whose upstream call is canceled when its client goes.
     pub fn is_stream(&self) -> bool {
         match self {
-            Self::Stream(..) => true,
+            Self::Stream(..) | Self::Undecided(Undecided { stream: true, .. }) => true,
             Self::Packed(packed) => packed.inside.is_stream(),
             _ => false,
         }
@@ -146,13 +170,16 @@ impl Reading {
         match self {
             Self::Reply(_) | Self::Lines(_) => true,
             Self::Packed(packed) => packed.inside.is_drained(),
-            Self::Stream(..) | Self::Opaque(_) | Self::Passed => false,
+            Self::Stream(..) | Self::Opaque(_) | Self::Undecided(_) | Self::Passed => false,
         }
     }
 
     /// Whether the body that passes is shorter than the provider's.
     pub const fn strips(&self) -> bool {
-        matches!(self, Self::Stream(_, Some(_)))
+        matches!(
+            self,
+            Self::Stream(_, Some(_)) | Self::Undecided(Undecided { injected: true, .. })
+        )
     }
 
     /// What the answer came to.
@@ -171,7 +198,22 @@ impl Reading {
                 let usage = reader.finish(whole);
                 nothing_but(usage.unwrap_or_else(|| ReportedUsage::none(UsageSource::NotMetered)))
             }
+            Self::Undecided(Undecided { dialect, endpoint, status, .. }) => {
+                ReplyMeter::new(dialect, endpoint, status).finish(whole, asked, context)
+            }
             Self::Passed => nothing_but(ReportedUsage::none(UsageSource::NotMetered)),
+        }
+    }
+}
+
+impl Undecided {
+    fn decided_by(self, first: u8) -> Reading {
+        let Self { dialect, endpoint, status, stream, injected } = self;
+        let reply = ReplyMeter::new(dialect, endpoint, status);
+        match first {
+            b'{' | b'[' => Reading::Reply(reply),
+            _ if stream => Reading::stream(dialect, endpoint, injected),
+            _ => Reading::Opaque(reply),
         }
     }
 }

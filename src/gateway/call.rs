@@ -219,7 +219,8 @@ impl Gateway {
         let attempt = self.new_attempt(&intent, &call, false, None);
         let mut exchange = Exchange::begin(Arc::clone(&self.shared), attempt);
         match self.shared.recorder.intent(&Entry::Intent(Box::new(intent))).await {
-            Ok(_) => {
+            Ok(tracked) => {
+                exchange.recorded(tracked);
                 exchange.settle(End::Unsent);
                 poll_fn(|context| exchange.poll_settled(context)).await;
             }
@@ -253,7 +254,8 @@ impl Gateway {
         };
         shared.failpoints.pass(Failpoint::AfterIntent);
         *attempts += 1;
-        exchange.sent(tracked, shared.client.send(outgoing));
+        exchange.recorded(tracked);
+        exchange.sent(shared.client.send(outgoing));
         let parts = self.head(&mut exchange, &call.provider.name).await?;
         shared.failpoints.pass(Failpoint::AfterHeaders);
         if shared.recorder.synced(tracked).await.is_err() {
@@ -389,7 +391,8 @@ impl Gateway {
             dialect: call.provider.dialect,
             injected,
             request,
-            tracked: Tracked::Not,
+            // Until the journal has said so: a caller that leaves meanwhile leaves an intent.
+            tracked: Tracked::As(0),
             sent: Instant::now(),
             measured: Measured::default(),
         })

@@ -88,10 +88,16 @@ impl Exchange {
         Self { shared, state, cost: None, drained: false, _running: running }
     }
 
+    /// Its intent is where this says.
+    pub fn recorded(&mut self, at: Tracked) {
+        if let State::Intending(attempt) = &mut self.state {
+            attempt.tracked = at;
+        }
+    }
+
     /// Sends it.
-    pub fn sent(&mut self, tracked: Tracked, answer: PendingAnswer) {
+    pub fn sent(&mut self, answer: PendingAnswer) {
         if let State::Intending(mut attempt) = std::mem::replace(&mut self.state, State::Settled) {
-            attempt.tracked = tracked;
             attempt.sent = Instant::now();
             self.state = State::Waiting(attempt, answer);
         }
@@ -116,6 +122,7 @@ impl Exchange {
             endpoint: attempt.placed.endpoint,
             purpose: &attempt.placed.purpose,
             injected: attempt.injected,
+            stream: attempt.facts.stream,
         };
         let reading = Reading::choose(asked, parts.status.as_u16(), &parts.headers);
         if let State::Waiting(attempt, _) = std::mem::replace(&mut self.state, State::Settled) {

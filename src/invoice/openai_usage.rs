@@ -48,6 +48,10 @@ impl UsageRows {
     /// Finds the columns.
     pub fn new(header: &Header) -> Self {
         let column = |name: &str| header.column(name);
+        let searches = match column("context_level").or(column("num_model_requests")) {
+            Some(_) => Meter::WebSearch,
+            None => Meter::FileSearch,
+        };
         Self {
             bucket: Bucket::new(header),
             model: column("model"),
@@ -64,6 +68,7 @@ impl UsageRows {
                 (column("characters"), Meter::Characters),
                 (column("seconds"), Meter::AudioSeconds),
                 (column("num_sessions").or(column("sessions")), Meter::CodeSession),
+                (column("num_requests"), searches),
             ],
             mark: header.decimal_mark(),
         }
@@ -80,7 +85,7 @@ impl UsageRows {
         noticed: &mut Noticed,
         usage: &mut UsageRow,
     ) -> Result<Reading, RowFault> {
-        let period = self.bucket.read(cells)?;
+        let (period, _) = self.bucket.read(cells)?;
         let mut quantities = self.tokens.read(row, cells, self.mark, noticed)?;
         for (column, meter) in &self.pieces {
             if let Some(cell) = cells.text(*column) {

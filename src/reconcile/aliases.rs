@@ -44,31 +44,36 @@ pub struct NameMap(BTreeMap<String, String>);
 
 impl NameMap {
     /// Pairs the names of both sides: given alias, then id, then the same id but for a snapshot
-    /// date where only one billed name can be meant. Names that pair with nothing stay themselves.
+    /// date where only one dated name can be meant. Names that pair with nothing stay themselves.
     pub fn new(
         ours: &BTreeSet<String>,
         billed: &BTreeSet<String>,
         given: &BTreeMap<String, ModelName>,
     ) -> Self {
-        let mut map = BTreeMap::new();
-        let mut by_base: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for spelling in billed {
-            let id = match given.get(spelling) {
-                Some(model) => model.as_str().to_owned(),
-                None => model_id(spelling),
-            };
-            by_base.entry(undated(&id).to_owned()).or_default().insert(id.clone());
-            map.insert(spelling.clone(), id);
+        let id_of = |spelling: &String| match given.get(spelling) {
+            Some(model) => model.as_str().to_owned(),
+            None => model_id(spelling),
+        };
+        let ids: BTreeMap<&String, String> =
+            billed.iter().map(|spelling| (spelling, id_of(spelling))).collect();
+        let mut by_base: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for id in ids.values() {
+            by_base.entry(undated(id)).or_default().insert(id);
         }
-        for name in ours {
-            let billed_ids = by_base.get(undated(name));
-            let common = match billed_ids {
-                Some(ids) if ids.contains(name) => name.clone(),
-                Some(ids) if ids.len() == 1 => ids.iter().next().unwrap_or(name).clone(),
-                _ => name.clone(),
-            };
-            map.insert(name.clone(), common);
-        }
+        let common = |id: &str| {
+            let Some(billed_ids) = by_base.get(undated(id)) else { return id.to_owned() };
+            let mut dated = billed_ids.iter().filter(|one| undated(one) != **one);
+            match (dated.next(), dated.next()) {
+                (Some(only), None) if !billed_ids.contains(id) || undated(id) == id => {
+                    (*only).to_owned()
+                }
+                (None, _) => undated(id).to_owned(),
+                _ => id.to_owned(),
+            }
+        };
+        let mut map: BTreeMap<String, String> =
+            ours.iter().map(|name| (name.clone(), common(name))).collect();
+        map.extend(ids.iter().map(|(spelling, id)| ((*spelling).clone(), common(id))));
         Self(map)
     }
 
@@ -109,5 +114,16 @@ mod tests {
         assert_eq!(map.common("gpt-4o"), "gpt-4o");
         assert_eq!(map.common("claude-haiku-4-5-20251001"), "claude-haiku-4-5");
         assert_eq!(map.common("Claude Haiku 4.5"), "claude-haiku-4-5");
+    }
+
+    #[test]
+    fn a_display_name_and_the_dated_id_of_the_same_bill_are_one_model() {
+        let ours = ["claude-sonnet-4-5-20250929".to_owned(), "claude-sonnet-4-5".to_owned()].into();
+        let billed = ["Claude Sonnet 4.5", "claude-sonnet-4-5-20250929"];
+        let billed = billed.iter().map(ToString::to_string).collect();
+        let map = NameMap::new(&ours, &billed, &BTreeMap::new());
+        for spelling in ["Claude Sonnet 4.5", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"] {
+            assert_eq!(map.common(spelling), "claude-sonnet-4-5-20250929");
+        }
     }
 }

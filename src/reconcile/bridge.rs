@@ -47,7 +47,7 @@ pub fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
     alias::apply(&mut matched.sheet)?;
     population::apply(matched)?;
     unbilled::apply(matched)?;
-    class::apply(&mut matched.sheet)?;
+    class::apply(matched)?;
     quantity::apply(matched)?;
     price::apply(matched)?;
     lines::rounding(&mut matched.sheet)?;

@@ -13,11 +13,11 @@ use crate::reconcile::causes::timing::{self, Bases};
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::finding::Cause;
 use crate::reconcile::grain::Grain;
-use crate::reconcile::owners::Owners;
+use crate::reconcile::owners::{KeyNames, Owners};
+use crate::reconcile::ties::inferred_ties;
 use crate::reconcile::rates::RateBook;
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::{Loose, OurSide, OutOfScope, Reading, Unknown};
-use crate::reconcile::ties::inferred_ties;
 use crate::reconcile::worksheet::{CellIndex, CellKey, Stub, Worksheet, WorksheetError};
 
 /// Both sides on one worksheet.
@@ -54,9 +54,17 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     let grain = Grain::of(lines.iter().map(|entry| entry.line), rows());
     let names = name_map(inputs, &lines);
     let slots = slots_of(inputs, &lines);
-    let inferred = inferred_ties(inputs, &names, &slots, &grain);
     let dimensions = || usage_dimensions(&lines, rows(), &grain);
-    let owners = Owners::new(&inputs.ties, &inferred, &grain, &inputs.attempts, dimensions());
+    let key_names = KeyNames::new(dimensions());
+    let inferred = inferred_ties(inputs, &names, &slots, &grain, &key_names);
+    let owners = Owners::new(
+        &inputs.ties,
+        &inferred,
+        &grain,
+        &inputs.attempts,
+        dimensions(),
+        key_names,
+    );
     let mut rates = RateBook::new(&inputs.rates, &names);
     let billed_names = (
         dimensions().map(|row| owners.of_row(row)).collect(),
@@ -98,6 +106,7 @@ fn name_map(inputs: &Inputs, lines: &[LineRef<'_>]) -> NameMap {
         }
         last = Some(&part.model);
     }
+    ours.extend(inputs.rates.iter().map(|rate| rate.model.as_str().to_owned()));
     let usage = inputs.imports.iter().flat_map(|import| &import.usage);
     NameMap::new(&ours, &billed_models(lines, usage), &inputs.aliases)
 }
@@ -224,11 +233,9 @@ fn place_stubs(
         cell.cost = cell.shown;
         cell.quantity = tally.quantity;
     }
-    timing::book(
-        sheet,
-        bases,
-        moves.into_iter().map(|(key, moved)| (key, moved.quantity, moved.amount, moved.attempts)),
-    )
+    timing::book(sheet, bases, moves.into_iter().map(|(key, moved)| {
+        (key, moved.quantity, moved.amount, moved.attempts)
+    }))
 }
 
 /// Keeps a stub with its cell; one that left the bill stays findable but is in no later test.
@@ -278,10 +285,9 @@ fn complete_absent(sheet: &mut Worksheet) {
         .map(|cell| cell.key.model)
         .collect();
     let everywhere = !counted.is_empty()
-        && sheet
-            .cells
-            .iter()
-            .all(|cell| cell.billed.lines.is_empty() || cell.billed.quantity.is_some());
+        && sheet.cells.iter().all(|cell| {
+            cell.billed.lines.is_empty() || cell.billed.quantity.is_some()
+        });
     for cell in &mut sheet.cells {
         let in_model = everywhere || counted.contains(&cell.key.model);
         if cell.billed.lines.is_empty() && cell.billed.quantity.is_none() && in_model {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::invoice::line::BilledDimensions;
 use crate::names::CredentialId;
-use crate::reconcile::facts::{AttemptFact, KeyTie, Ties};
+use crate::reconcile::facts::{AttemptFact, BillingClass, KeyTie, Ties};
 use crate::reconcile::finding::Confidence;
 use crate::reconcile::grain::Grain;
 
@@ -35,6 +35,8 @@ pub struct Foreign {
 /// The owners of one reconciliation.
 #[derive(Debug)]
 pub struct Owners {
+    /// Names of keys.
+    pub key_names: KeyNames,
     ties: BTreeMap<String, (CredentialId, bool)>,
     tied_credentials: BTreeSet<CredentialId>,
     known: BTreeMap<String, String>,
@@ -48,9 +50,36 @@ pub struct Owners {
     every_tie_is_confirmed: bool,
 }
 
-/// The key a row prints: its id, else its name.
-pub fn key_of(dimensions: &BilledDimensions) -> Option<&str> {
-    dimensions.key_id.as_deref().or(dimensions.key_name.as_deref())
+/// Which key a name means, where rows print both; one export may know only the name.
+#[derive(Debug, Default)]
+pub struct KeyNames(BTreeMap<String, String>);
+
+impl KeyNames {
+    /// Names that stand beside one id only.
+    pub fn new<'a>(rows: impl Iterator<Item = &'a BilledDimensions>) -> Self {
+        let mut ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for row in rows {
+            if let (Some(id), Some(name)) = (&row.key_id, &row.key_name)
+                && !ids.get(name.as_str()).is_some_and(|known| known.contains(id.as_str()))
+            {
+                ids.entry(name).or_default().insert(id);
+            }
+        }
+        let single = ids.into_iter().filter(|(_, ids)| ids.len() == 1);
+        let pairs = single.flat_map(|(name, ids)| ids.into_iter().map(move |id| (name, id)));
+        Self(pairs.map(|(name, id)| (name.to_owned(), id.to_owned())).collect())
+    }
+
+    /// The key a row prints: its id, else the id its name stands for, else its name.
+    pub fn of<'a>(&'a self, dimensions: &'a BilledDimensions) -> Option<&'a str> {
+        let name = dimensions.key_name.as_deref().map(|name| self.id(name));
+        dimensions.key_id.as_deref().or(name)
+    }
+
+    /// The id a key's name stands for, or the key as it is.
+    pub fn id<'a>(&'a self, key: &'a str) -> &'a str {
+        self.0.get(key).map_or(key, String::as_str)
+    }
 }
 
 /// The project or workspace a row prints.
@@ -67,16 +96,21 @@ impl Owners {
         grain: &Grain,
         attempts: &[AttemptFact],
         rows: impl Iterator<Item = &'a BilledDimensions>,
+        key_names: KeyNames,
     ) -> Self {
         let mut by_key = BTreeMap::new();
         for tie in inferred.iter().chain(&ties.keys) {
-            by_key.insert(tie.key.clone(), (tie.credential.clone(), tie.confirmed));
+            let key = key_names.id(&tie.key).to_owned();
+            by_key.insert(key, (tie.credential.clone(), tie.confirmed));
         }
         let mut credentials = BTreeSet::new();
         let mut our_scopes = BTreeSet::new();
         let mut every_attempt_names_its_scope = true;
         let mut every_attempt_has_a_credential = true;
-        for attempt in attempts {
+        let may_be_billed = |attempt: &&AttemptFact| {
+            matches!(attempt.billing_class, BillingClass::Billed | BillingClass::Uncertain)
+        };
+        for attempt in attempts.iter().filter(may_be_billed) {
             match &attempt.credential {
                 Some(credential) if !credentials.contains(credential) => {
                     credentials.insert(credential.clone());
@@ -100,6 +134,7 @@ impl Owners {
             && credentials.iter().all(|one| tied.get(one).copied().unwrap_or(false));
         let tied_credentials = tied.keys().map(|one| (*one).clone()).collect();
         let mut owners = Self {
+            key_names,
             ties: by_key,
             tied_credentials,
             known: ties.known.clone(),
@@ -131,8 +166,8 @@ impl Owners {
                 format!("the bill names the provider's own surface {surface:?}"),
             );
         }
-        let (key, scope) = (key_of(dimensions), scope_of(dimensions));
-        for name in [key, scope].into_iter().flatten() {
+        let (key, scope) = (self.key_names.of(dimensions), scope_of(dimensions));
+        for name in [key, dimensions.key_name.as_deref(), scope].into_iter().flatten() {
             if let Some(what) = self.known.get(name) {
                 let reason = format!("{name} was marked as known not to pass here: {what}");
                 return foreign(name, Confidence::Assumed, reason);

@@ -1,13 +1,13 @@
 //! The price book as candidates: which other prices could explain a line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
 use crate::period::Timestamp;
-use crate::reconcile::aliases::NameMap;
+use crate::reconcile::aliases::{NameMap, undated};
 use crate::reconcile::facts::CandidateRate;
 use crate::reconcile::grain::Sku;
 
@@ -56,8 +56,12 @@ impl RateBook {
             };
             key(a).cmp(&key(b))
         });
+        let listed: BTreeSet<&str> = sorted.iter().map(|rate| rate.model.as_str()).collect();
         let mut book = Self::default();
         for rate in sorted {
+            let own = rate.model.as_str();
+            let common = names.common(own);
+            let model = if listed.contains(common) { own } else { common };
             let source = if rate.source_url.is_empty() {
                 String::new()
             } else {
@@ -65,7 +69,7 @@ impl RateBook {
             };
             book.push(Rate {
                 rate_id: Arc::clone(&rate.rate_id),
-                model: names.common(rate.model.as_str()).to_owned(),
+                model: model.to_owned(),
                 meter: rate.meter,
                 sku: Sku::of_rate(&rate.conditions, rate.context_over),
                 context_over: rate.context_over,
@@ -115,9 +119,15 @@ impl RateBook {
         self.rates.get(index.0 as usize)
     }
 
-    /// Every price of a model's meter, oldest first.
+    /// Every price of a model's meter, oldest first; a snapshot the book does not list has the
+    /// prices of its undated name.
     pub fn series(&self, model: &str, meter: Meter) -> impl Iterator<Item = (RateIndex, &Rate)> {
-        let listed = self.by_series.get(&(model.to_owned(), meter));
+        let of = |name: &str| self.by_series.get(&(name.to_owned(), meter));
+        let is_listed = |rates: &&Vec<RateIndex>| {
+            rates.iter().any(|rate| self.get(*rate).is_some_and(|rate| rate.from.is_some()))
+        };
+        let listed = of(model).filter(is_listed).or_else(|| of(undated(model)));
+        let listed = listed.or_else(|| of(model));
         listed.into_iter().flatten().filter_map(|index| Some((*index, self.get(*index)?)))
     }
 

@@ -8,14 +8,15 @@ use crate::names::CredentialId;
 use crate::reconcile::aliases::NameMap;
 use crate::reconcile::facts::{BillingClass, Inputs, KeyTie};
 use crate::reconcile::grain::Grain;
-use crate::reconcile::owners::key_of;
+use crate::reconcile::owners::{KeyNames, scope_of};
 use crate::reconcile::slots::Slots;
 
 /// Output tokens by charge period and model.
 type Days = BTreeMap<(u32, String), u64>;
 
 /// Proposes a tie for each key and credential that are tied to nothing yet and agree, to the
-/// token, in at least half of their days and models, each better with the other than with anyone.
+/// token, in at least half of their days and models, each better with the other than with anyone;
+/// then for those that are alone in a project or workspace both sides name.
 ///
 /// A proposal lets keys be compared one by one; it proves nothing and says so.
 pub fn inferred_ties(
@@ -23,16 +24,17 @@ pub fn inferred_ties(
     names: &NameMap,
     slots: &Slots,
     grain: &Grain,
+    keys: &KeyNames,
 ) -> Vec<KeyTie> {
     if !grain.key {
         return Vec::new();
     }
     let tied: BTreeSet<&CredentialId> =
         inputs.ties.keys.iter().map(|tie| &tie.credential).collect();
-    let taken: BTreeSet<&str> = inputs.ties.keys.iter().map(|tie| tie.key.as_str()).collect();
+    let taken: BTreeSet<&str> = inputs.ties.keys.iter().map(|tie| keys.id(&tie.key)).collect();
     let is_free = |key: &str| !taken.contains(key) && !inputs.ties.known.contains_key(key);
     let ours = our_days(inputs, names, slots, &tied);
-    let theirs = billed_days(inputs, names, slots, grain, is_free);
+    let theirs = billed_days(inputs, (names, keys), slots, grain, is_free);
     let mut scores: Vec<(usize, &CredentialId, &str)> = Vec::new();
     for (credential, our_days) in &ours {
         for (key, their_days) in &theirs {
@@ -53,13 +55,51 @@ pub fn inferred_ties(
             && scores.iter().filter(|one| one.0 == agree && one.1 == credential).count() == 1
     };
     let chosen = scores.iter().filter(|(agree, credential, key)| alone(*agree, credential, key));
-    chosen
-        .map(|(_, credential, key)| KeyTie {
-            key: (*key).to_owned(),
-            credential: (*credential).clone(),
-            confirmed: false,
-        })
-        .collect()
+    let mut found: Vec<KeyTie> =
+        chosen.map(|(_, credential, key)| proposal(key, credential)).collect();
+    for (key, credential) in alone_in_their_scope(inputs, keys) {
+        let is_new =
+            |tie: &KeyTie| tie.key != key && tie.credential != credential;
+        if is_free(&key) && !tied.contains(&credential) && found.iter().all(is_new) {
+            found.push(proposal(&key, &credential));
+        }
+    }
+    found
+}
+
+fn proposal(key: &str, credential: &CredentialId) -> KeyTie {
+    KeyTie { key: key.to_owned(), credential: credential.clone(), confirmed: false }
+}
+
+/// The only key the bill names in a project or workspace, and the only credential our attempts
+/// used there.
+fn alone_in_their_scope(inputs: &Inputs, keys: &KeyNames) -> Vec<(String, CredentialId)> {
+    let mut ours: BTreeMap<&str, BTreeSet<&CredentialId>> = BTreeMap::new();
+    for attempt in &inputs.attempts {
+        if let (Some(scope), Some(credential)) = (&attempt.scope, &attempt.credential) {
+            ours.entry(scope).or_default().insert(credential);
+        }
+    }
+    let mut theirs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut scopes_of_key: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in inputs.imports.iter().flat_map(|import| &import.lines) {
+        if let (Some(key), Some(scope)) = (keys.of(&line.dimensions), scope_of(&line.dimensions)) {
+            let scope = inputs.ties.scopes.get(scope).map_or(scope, String::as_str);
+            theirs.entry(scope).or_default().insert(key);
+            scopes_of_key.entry(key).or_default().insert(scope);
+        }
+    }
+    let mut pairs = Vec::new();
+    for (scope, its_keys) in theirs {
+        let credentials = ours.get(scope).filter(|credentials| credentials.len() == 1);
+        let (Some(credentials), 1) = (credentials, its_keys.len()) else { continue };
+        for (key, credential) in its_keys.into_iter().zip(credentials) {
+            if scopes_of_key.get(key).is_some_and(|scopes| scopes.len() == 1) {
+                pairs.push((key.to_owned(), (*credential).clone()));
+            }
+        }
+    }
+    pairs
 }
 
 fn our_days(
@@ -91,14 +131,14 @@ fn our_days(
 
 fn billed_days(
     inputs: &Inputs,
-    names: &NameMap,
+    (names, keys): (&NameMap, &KeyNames),
     slots: &Slots,
     grain: &Grain,
     is_free: impl Fn(&str) -> bool,
 ) -> BTreeMap<String, Days> {
     let mut theirs: BTreeMap<String, Days> = BTreeMap::new();
     let mut add = |dimensions: &BilledDimensions, model: Option<&str>, slot, quantity: u64| {
-        let key = key_of(dimensions).filter(|key| is_free(key));
+        let key = keys.of(dimensions).filter(|key| is_free(key));
         if let (Some(key), Some(model), Some(slot)) = (key, model, slot) {
             let model = names.common(model).to_owned();
             let days = theirs.entry(key.to_owned()).or_default();

@@ -42,7 +42,7 @@ pub enum MonthState {
 pub struct Verdict {
     /// The month's state in words.
     pub state: String,
-    /// Two sentences; the words between `**` are the ones that count.
+    /// Two sentences, and a third for the document; the words between `**` are those that count.
     pub sentences: Vec<String>,
     /// What to do, largest first.
     pub to_do: Vec<Action>,
@@ -115,7 +115,8 @@ pub fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
             format!("{provider}'s export for {month} (UTC) shows {}.", say(report.billed)),
         ]
     } else {
-        vec![first_sentence(report, &provider, &month, &state), second_sentence(report)]
+        let two = [first_sentence(report, &provider, &month, &state), second_sentence(report)];
+        two.into_iter().chain(document_sentence(report)).collect()
     };
     Verdict { state, sentences, to_do: to_do(report) }
 }
@@ -163,6 +164,26 @@ fn second_sentence(report: &Report) -> String {
     format!("{} of that has a named cause{mostly}; {open}.", say(report.named))
 }
 
+/// From the export to the document, where its totals were given.
+fn document_sentence(report: &Report) -> Option<String> {
+    let document = report.document.as_ref()?;
+    let say = |amount: Decimal| money(amount, document.currency);
+    let mut words = format!("The document asks for {}: the export's {}", say(document.total), say(document.export));
+    if !document.credits.is_zero() {
+        words.push_str(&format!(", less {} of credits", say(document.credits.abs())));
+    }
+    if !document.tax.is_zero() {
+        words.push_str(&format!(", plus {} of tax", say(document.tax)));
+    }
+    let rest = document.unexplained;
+    words.push_str(&match rest {
+        zero if zero.is_zero() => ".".to_owned(),
+        more if more > Decimal::ZERO => format!("; **{} more has no name**.", say(more)),
+        less => format!("; **{} less has no name**.", say(less.abs())),
+    });
+    Some(words)
+}
+
 fn to_do(report: &Report) -> Vec<Action> {
     let mut open: Vec<&Finding> =
         report.findings.iter().filter(|one| one.mover != Mover::Nobody).collect();
@@ -172,17 +193,18 @@ fn to_do(report: &Report) -> Vec<Action> {
         let advice = advice(one.cause);
         format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
     };
-    let action =
-        |one: &Finding| Action { mover: one.mover, words: words(one), finding: one.id.clone() };
+    let action = |one: &Finding| Action {
+        mover: one.mover,
+        words: words(one),
+        finding: one.id.clone(),
+    };
     open.into_iter().map(action).collect()
 }
 
 /// What to do about a cause, in a sentence.
 fn advice(cause: Cause) -> &'static str {
     match cause {
-        Cause::Unlogged => {
-            "Route this key through the gateway, tie it to a caller or mark it known."
-        }
+        Cause::Unlogged => "Route this key through the gateway, tie it to a caller or mark it known.",
         Cause::Alias => "Add the billed name as an alias of the model.",
         Cause::Unpriced => "Add the price to the table and value these requests again.",
         Cause::UnmappedMoney => "Look the product up; it stays visible until it is mapped.",

@@ -33,8 +33,16 @@ impl House {
 
     /// The same under another clock.
     pub async fn under(clock: Clock, upstream: &str, more: &str) -> Self {
+        Self::start(clock, configured(upstream, more)).await
+    }
+
+    /// Configured by this text alone.
+    pub async fn configured(text: &str) -> Self {
+        Self::start(serve::wall_clock(), Config::from_text(text, "test", []).unwrap()).await
+    }
+
+    async fn start(clock: Clock, mut config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = configured(upstream, more);
         config.data = folder.path().join("data");
         let running = serve::start(ServeOptions { config, clock, banner: None }).await.unwrap();
         Self { running, folder }

@@ -8,10 +8,14 @@
 )]
 
 mod client;
+mod crash;
+mod hang_ups;
 mod house;
 mod json_calls;
+mod later;
 #[path = "../support/recorded.rs"]
 mod recorded;
 mod recorded_traffic;
+mod refusals;
 mod streams;
 mod upstream;

@@ -1,5 +1,6 @@
 //! Calls answered by an event stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use counterfoil::ledger::settlement::{BillingClass, Outcome, Settlement};
@@ -276,14 +277,13 @@ async fn a_compressed_stream_passes_as_it_is_and_its_copy_is_read() {
 #[tokio::test]
 async fn a_slow_reader_makes_the_provider_wait_and_not_the_memory_grow() {
     const PIECE: usize = 64 * 1024;
-    let line = format!(": {}\n\n", "x".repeat(PIECE - 4));
+    let comment = Arc::new(chunk(format!(": {}\n\n", "x".repeat(PIECE - 4)).as_bytes()));
     let upstream = Upstream::start(move |_| {
-        let mut acts = vec![Act::Write(stream_head(""))];
-        for _ in 0..1600 {
-            acts.push(Act::Write(chunk(line.as_bytes())));
-        }
-        acts.push(Act::Write([chunk(USAGE_EVENT.as_bytes()), last_chunk()].concat()));
-        acts
+        vec![
+            Act::Write(stream_head("")),
+            Act::Repeat(Arc::clone(&comment), 1600),
+            Act::Write([chunk(USAGE_EVENT.as_bytes()), last_chunk()].concat()),
+        ]
     })
     .await;
     let house = House::over(&upstream.url()).await;

@@ -33,6 +33,8 @@ impl Seen {
 pub enum Act {
     /// Writes these bytes as they are.
     Write(Vec<u8>),
+    /// Writes the same bytes this many times.
+    Repeat(Arc<Vec<u8>>, usize),
     Sleep(Duration),
     /// Waits until the test calls [`Upstream::open_gate`].
     Gate,
@@ -113,6 +115,11 @@ async fn serve(
             let mut probe = [0_u8; 1];
             match act {
                 Act::Write(bytes) => stream.write_all(&bytes).await.ok()?,
+                Act::Repeat(bytes, times) => {
+                    for _ in 0..times {
+                        stream.write_all(&bytes).await.ok()?;
+                    }
+                }
                 Act::Sleep(time) => {
                     tokio::select! {
                         () = tokio::time::sleep(time) => {}

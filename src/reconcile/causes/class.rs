@@ -1,8 +1,13 @@
 //! The same tokens in another class or tier: counted twice, moved between tiers, between caches.
 
+use std::collections::BTreeSet;
+
 use crate::meter::Meter;
+use crate::reconcile::causes::quantity::estimated;
+use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::grain::Sku;
+use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::{
     CellIndex, CellKey, Worksheet, WorksheetError, at_price, subtract,
 };
@@ -52,7 +57,9 @@ const PAIRS: &[(Meter, Meter)] = &[
 ///
 /// # Errors
 /// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+    let attempts = &matched.inputs.attempts;
+    let sheet = &mut matched.sheet;
     for (group, cells) in sheet.groups() {
         let subject = sheet.group_words(group);
         for cells in sheet.by_slot(&cells).into_values() {
@@ -60,12 +67,23 @@ pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
             if cells.iter().any(open) {
                 double_counts(sheet, &cells, &subject)?;
                 reasoning_twice(sheet, &cells, &subject)?;
-                between_skus(sheet, &cells, &subject)?;
-                between_classes(sheet, &cells, &subject)?;
+                let estimates: BTreeSet<CellIndex> = cells
+                    .iter()
+                    .copied()
+                    .filter(|cell| may_be_estimates(sheet, attempts, *cell))
+                    .collect();
+                between_skus(sheet, &cells, &estimates, &subject)?;
+                between_classes(sheet, &cells, &estimates, &subject)?;
             }
         }
     }
     Ok(())
+}
+
+/// Whether a cell's gap is no more than its estimates can be off by.
+fn may_be_estimates(sheet: &Worksheet, attempts: &[AttemptFact], cell: CellIndex) -> bool {
+    let gap = sheet.gap(cell).unwrap_or(0);
+    gap != 0 && estimated(sheet, attempts, cell).admits(gap)
 }
 
 fn with_meter(sheet: &Worksheet, whole: CellIndex, meter: Meter) -> Option<CellIndex> {
@@ -88,7 +106,8 @@ fn double_counts(
             let agree = found.iter().all(|part| sheet.gap(*part) == Some(0));
             let inside: i128 = found.iter().map(|part| sheet.cells[*part].quantity).sum();
             let gap = sheet.gap(*cell).unwrap_or(0);
-            if !agree || inside == 0 || gap.abs() != inside {
+            let moved = meter_is_conserved(sheet, cells, *cell);
+            if !agree || inside == 0 || gap.abs() != inside || moved {
                 continue;
             }
             let Some(price) = sheet.price(*cell) else { continue };
@@ -107,6 +126,14 @@ fn double_counts(
         }
     }
     Ok(())
+}
+
+/// Whether a cell's meter agrees in total over tiers and bands, so that its gap is a move.
+fn meter_is_conserved(sheet: &Worksheet, cells: &[CellIndex], cell: CellIndex) -> bool {
+    let meter = sheet.cells[cell].key.meter;
+    let same = |one: &&CellIndex| sheet.cells[**one].key.meter == meter;
+    let total: Option<i128> = cells.iter().filter(same).map(|one| sheet.gap(*one)).sum();
+    total == Some(0)
 }
 
 /// Our books count reasoning inside output and again beside it.
@@ -141,6 +168,7 @@ fn reasoning_twice(
 fn between_skus(
     sheet: &mut Worksheet,
     cells: &[CellIndex],
+    estimates: &BTreeSet<CellIndex>,
     subject: &str,
 ) -> Result<(), WorksheetError> {
     for (index, first) in cells.iter().enumerate() {
@@ -150,12 +178,11 @@ fn between_skus(
                 continue;
             }
             let (sku_a, sku_b) = (sheet.sku(a.sku), sheet.sku(b.sku));
-            let meter = a.meter;
-            let same = |cell: &&CellIndex| sheet.cells[**cell].key.meter == meter;
-            let total: Option<i128> = cells.iter().filter(same).map(|cell| sheet.gap(*cell)).sum();
             let cause = differing(&sku_a, &sku_b);
-            let conserved = total == Some(0);
-            transfer(sheet, (*first, *second), cause, subject, conserved)?;
+            let conserved = meter_is_conserved(sheet, cells, *first);
+            if conserved || !(estimates.contains(first) && estimates.contains(second)) {
+                transfer(sheet, (*first, *second), cause, subject, conserved)?;
+            }
         }
     }
     Ok(())
@@ -177,6 +204,7 @@ fn differing(a: &Sku, b: &Sku) -> Cause {
 fn between_classes(
     sheet: &mut Worksheet,
     cells: &[CellIndex],
+    estimates: &BTreeSet<CellIndex>,
     subject: &str,
 ) -> Result<(), WorksheetError> {
     for (base, other) in PAIRS {
@@ -193,7 +221,9 @@ fn between_classes(
             };
             let total: Option<i128> = cells.iter().filter(side).map(|cell| sheet.gap(*cell)).sum();
             let conserved = total == Some(0);
-            transfer(sheet, (*cell, second), Cause::CacheClass, subject, conserved)?;
+            if conserved || !(estimates.contains(cell) && estimates.contains(&second)) {
+                transfer(sheet, (*cell, second), Cause::CacheClass, subject, conserved)?;
+            }
         }
     }
     Ok(())

@@ -9,7 +9,9 @@ use crate::reconcile::bill::slack;
 use crate::reconcile::causes::price::Series;
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, multiply, subtract};
+use crate::reconcile::worksheet::{
+    CellIndex, Worksheet, WorksheetError, multiply, subtract,
+};
 
 /// A ratio every line admits.
 #[derive(Clone, Debug)]
@@ -45,7 +47,8 @@ pub fn of_all(sheet: &Worksheet, series: &[Series]) -> Option<Ratio> {
     ratio(sheet, &cells)
 }
 
-/// The ratio of one set of lines. Quotients only propose; products decide.
+/// The ratio of one set of lines; of a single line every ratio could be said, so none is.
+/// Quotients only propose; products decide.
 fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
     let mut low: Option<Decimal> = None;
     let mut high: Option<Decimal> = None;
@@ -69,7 +72,10 @@ fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
     }
     let guess = billed.checked_div(cost)?;
     let narrow = high - low < Decimal::new(1, 4);
-    let lines = priced.iter().map(|cell| sheet.cells[*cell].billed.lines.len()).sum();
+    let lines: usize = priced.iter().map(|cell| sheet.cells[*cell].billed.lines.len()).sum();
+    if lines < 2 {
+        return None;
+    }
     let admits = |value: Decimal| {
         priced.iter().all(|cell| {
             let here = &sheet.cells[*cell];
@@ -153,20 +159,23 @@ pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Work
 /// # Errors
 /// [`WorksheetError`] where a figure cannot be kept exactly.
 pub fn printed(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
-    let mut by_model: BTreeMap<u32, Vec<CellIndex>> = BTreeMap::new();
+    let of_all = printed_ratio(matched, None);
+    let mut by_model: BTreeMap<Option<u32>, Vec<CellIndex>> = BTreeMap::new();
     for (index, cell) in matched.sheet.cells.iter().enumerate() {
         let differs = cell.billed.list.is_some_and(|list| list != cell.billed.amount);
         if differs && !cell.billed.other_currency {
-            by_model.entry(cell.key.model).or_default().push(index);
+            let model = of_all.is_none().then_some(cell.key.model);
+            by_model.entry(model).or_default().push(index);
         }
     }
     for (model, cells) in by_model {
         let ratio = printed_ratio(matched, model);
         let sheet = &mut matched.sheet;
-        let confidence = if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
-        let subject = match sheet.model(model) {
-            "" => "all lines".to_owned(),
-            model => model.to_owned(),
+        let confidence =
+            if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
+        let subject = match model.map(|model| sheet.model(model)) {
+            None | Some("") => "all lines".to_owned(),
+            Some(model) => model.to_owned(),
         };
         let note = sheet.note(Cause::Discount, &subject, confidence);
         sheet.notes[note].evidence(match ratio {
@@ -185,9 +194,11 @@ pub fn printed(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
     Ok(())
 }
 
-/// The ratio of at most four decimals between both printed columns, on every line of a model.
-fn printed_ratio(matched: &Matched<'_>, model: u32) -> Option<Decimal> {
-    let cells = matched.sheet.cells.iter().filter(|cell| cell.key.model == model);
+/// The ratio of at most four decimals between both printed columns, on every line of a model, or
+/// of the bill.
+fn printed_ratio(matched: &Matched<'_>, model: Option<u32>) -> Option<Decimal> {
+    let cells = matched.sheet.cells.iter();
+    let cells = cells.filter(|cell| model.is_none_or(|model| cell.key.model == model));
     let lines: Vec<_> = cells
         .flat_map(|cell| &cell.billed.lines)
         .map(|line| matched.lines[*line as usize].line)

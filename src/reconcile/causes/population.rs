@@ -1,13 +1,15 @@
 //! Traffic on the bill that our books never saw: before they began, elsewhere, or while down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::owners::{Owner, key_of};
-use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, at_price, subtract};
+use crate::reconcile::owners::Owner;
+use crate::reconcile::worksheet::{
+    CellIndex, Group, Worksheet, WorksheetError, at_price, subtract,
+};
 
 /// Books whole cells that cannot be ours.
 ///
@@ -68,7 +70,7 @@ fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         }
         for line in &cell.billed.lines {
             let line = matched.lines[*line as usize].line;
-            if let (Some(key), Some(quantity)) = (key_of(&line.dimensions), line.quantity) {
+            if let (Some(key), Some(quantity)) = (matched.owners.key_names.of(&line.dimensions), line.quantity) {
                 let cells = by_key.entry(key.to_owned()).or_default();
                 *cells.entry(index).or_insert(0) += i128::from(quantity);
             }
@@ -96,7 +98,9 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
     if !matched.sheet.grain.model || matched.in_cells == 0 {
         return Ok(());
     }
-    for ((owner, model), cells) in matched.sheet.groups() {
+    let groups = matched.sheet.groups();
+    let unbilled_models = owners_of_unbilled_models(&matched.sheet, &groups);
+    for ((owner, model), cells) in groups {
         let sheet = &mut matched.sheet;
         let seen = |cell: &CellIndex| {
             let cell = &sheet.cells[*cell];
@@ -105,7 +109,8 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         if cells.iter().any(seen) || sheet.model(model).is_empty() {
             continue;
         }
-        let confirmed = matched.owners.is_confirmed(sheet.owner(owner));
+        let confirmed = matched.owners.is_confirmed(sheet.owner(owner))
+            && !unbilled_models.contains(&owner);
         let confidence = if confirmed { Confidence::Proven } else { Confidence::Consistent };
         let subject = sheet.group_words((owner, model));
         for cell in cells {
@@ -121,6 +126,19 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         }
     }
     Ok(())
+}
+
+/// Owners with a model that is only in our books: it may be what the bill calls otherwise.
+fn owners_of_unbilled_models(
+    sheet: &Worksheet,
+    groups: &BTreeMap<Group, Vec<CellIndex>>,
+) -> BTreeSet<u32> {
+    let only_ours = |cells: &Vec<CellIndex>| {
+        cells.iter().any(|cell| sheet.cells[*cell].quantity > 0)
+            && !cells.iter().any(|cell| sheet.cells[*cell].billed.is_there())
+    };
+    let found = groups.iter().filter(|(_, cells)| only_ours(cells));
+    found.map(|((owner, _), _)| *owner).collect()
 }
 
 fn still_missing(sheet: &Worksheet, cell: CellIndex) -> bool {

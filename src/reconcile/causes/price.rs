@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
+use crate::money::{canonical_text, exact_mul};
 use crate::period::DAY_US;
 use crate::reconcile::causes::discount::{self, Ratio};
 use crate::reconcile::finding::{Cause, Confidence};
@@ -46,18 +47,19 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         let ratio = discount::of_all(&matched.sheet, &series);
         let fits: Vec<Vec<Fit>> =
             off.iter().map(|one| fits(&matched.sheet, one)).collect::<Result<_, _>>()?;
-        let prefers_discount =
-            ratio.as_ref().is_some_and(Ratio::is_round) && fits.iter().any(Vec::is_empty);
-        if prefers_discount && let Some(ratio) = &ratio {
-            discount::book(&mut matched.sheet, &off, ratio, "all lines", ratio.is_proof())?;
-        } else {
-            for (one, fits) in off.iter().zip(&fits) {
-                book_fit(matched, one, fits, ratio.as_ref())?;
+        let unfitted = off.iter().zip(&fits).filter(|(_, fits)| fits.is_empty());
+        let unfitted: Vec<&Series> = unfitted.map(|(one, _)| *one).collect();
+        match ratio.as_ref().filter(|ratio| ratio.is_round() && !unfitted.is_empty()) {
+            Some(ratio) => {
+                discount::book(&mut matched.sheet, &off, ratio, "all lines", ratio.is_proof())?;
             }
-            let still: Vec<&Series> =
-                off.iter().zip(&fits).filter(|(_, fits)| fits.is_empty()).map(|p| *p.0).collect();
-            let still = change_dates(matched, &still)?;
-            discount::of_models(matched, &still)?;
+            None => {
+                for (one, fits) in off.iter().zip(&fits) {
+                    book_fit(matched, one, fits, ratio.as_ref())?;
+                }
+                let still = change_dates(matched, &unfitted)?;
+                discount::of_models(matched, &still)?;
+            }
         }
     }
     leave_rest_open(matched)
@@ -198,8 +200,9 @@ fn book_fit(
 
 /// A price as a sentence names it.
 fn price_words(rate: &Rate) -> String {
-    let price = rate.unit_price.map(crate::money::canonical_text).unwrap_or_default();
-    let mut words = format!("the price {price} per unit of {}", rate.meter);
+    let per_million = rate.unit_price.and_then(|price| exact_mul(price, Decimal::from(1_000_000)));
+    let price = per_million.map(canonical_text).unwrap_or_default();
+    let mut words = format!("the price {price} per million of {}", rate.meter);
     let sku = rate.sku.words();
     if !sku.is_empty() {
         words.push_str(&format!(" ({sku})"));
@@ -238,17 +241,32 @@ fn change_dates<'s>(
     series: &[&'s Series],
 ) -> Result<Vec<&'s Series>, WorksheetError> {
     let mut open = Vec::new();
+    let mut found: BTreeMap<&str, Vec<Changed<'_>>> = BTreeMap::new();
     for one in series {
-        let mut all = true;
-        for cell in &one.off {
-            all &= change_date(matched, one, *cell)?;
-        }
-        if !all {
+        let splits: Vec<(CellIndex, Vec<Split>)> = one
+            .off
+            .iter()
+            .map(|cell| Ok((*cell, splits(matched, one, *cell)?)))
+            .collect::<Result<_, WorksheetError>>()?;
+        if splits.iter().any(|(_, splits)| splits.is_empty()) {
             open.push(*one);
+            continue;
+        }
+        let of_model = found.entry(&one.model).or_default();
+        of_model.extend(splits.into_iter().map(|(cell, splits)| (*one, cell, splits)));
+    }
+    for cells in found.into_values() {
+        let days: BTreeSet<NaiveDate> =
+            cells.iter().flat_map(|(.., splits)| splits.iter().map(|split| split.day)).collect();
+        for (series, cell, splits) in cells {
+            book_change(&mut matched.sheet, series, cell, &splits, days.len() == 1)?;
         }
     }
     Ok(open)
 }
+
+/// A cell with the splits that fit it.
+type Changed<'s> = (&'s Series, CellIndex, Vec<Split>);
 
 /// A split of a cell's units at a day, and the prices before and after it.
 struct Split {
@@ -257,15 +275,16 @@ struct Split {
     words: String,
 }
 
-fn change_date(
-    matched: &mut Matched<'_>,
+fn splits(
+    matched: &Matched<'_>,
     series: &Series,
     cell: CellIndex,
-) -> Result<bool, WorksheetError> {
+) -> Result<Vec<Split>, WorksheetError> {
     let sheet = &matched.sheet;
+    let mut splits: Vec<Split> = Vec::new();
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
     if span.end.micros() - span.start.micros() <= DAY_US {
-        return Ok(false);
+        return Ok(splits);
     }
     let mut by_day: BTreeMap<NaiveDate, i128> = BTreeMap::new();
     for stub in &sheet.cells[cell].stubs {
@@ -275,9 +294,8 @@ fn change_date(
     }
     let total: i128 = by_day.values().sum();
     let Some(current) = sheet.price(cell).filter(|_| total == sheet.cells[cell].quantity) else {
-        return Ok(false);
+        return Ok(splits);
     };
-    let mut splits: Vec<Split> = Vec::new();
     for (_, rate) in sheet.rates.series(&series.model, series.meter) {
         let Some(price) = rate.unit_price.filter(|price| *price != current) else { continue };
         for (before, after) in [(current, price), (price, current)] {
@@ -291,24 +309,31 @@ fn change_date(
             }
         }
     }
-    let Some(split) = splits.first() else { return Ok(false) };
+    Ok(splits)
+}
+
+/// Books the first split; proven where the model's lines leave one day only.
+fn book_change(
+    sheet: &mut Worksheet,
+    series: &Series,
+    cell: CellIndex,
+    splits: &[Split],
+    one_day: bool,
+) -> Result<(), WorksheetError> {
+    let Some((split, others)) = splits.split_first() else { return Ok(()) };
     let known = sheet.cells[cell].billed.quantity.is_some();
-    let sure = splits.len() == 1 && known;
+    let sure = one_day && others.is_empty() && known;
     let confidence = if sure { Confidence::Proven } else { Confidence::Consistent };
-    let alternatives: Vec<String> = splits.iter().skip(1).map(|s| s.day.to_string()).collect();
-    let (day, amount, words) = (split.day, split.amount, split.words.clone());
-    let amount = subtract(amount, sheet.cells[cell].cost)?;
-    let sheet = &mut matched.sheet;
+    let amount = subtract(split.amount, sheet.cells[cell].cost)?;
     let note = sheet.note(Cause::PriceChangeDate, &series.model, confidence);
     sheet.notes[note].evidence(format!(
-        "{}: the billed amount is met exactly if the price changed on {day}: {words}",
-        series.meter
+        "{}: the billed amount is met if the price changed on {}: {}",
+        series.meter, split.day, split.words
     ));
-    for other in alternatives {
-        sheet.notes[note].alternative(format!("a change on {other}"));
+    for other in others {
+        sheet.notes[note].alternative(format!("a change on {}", other.day));
     }
-    sheet.book(note, cell, 0, amount)?;
-    Ok(true)
+    sheet.book(note, cell, 0, amount)
 }
 
 /// What no price explains, and what the bill is too coarse to tell. Printed rounding is left for

@@ -1,6 +1,6 @@
 //! Other quantities than recorded: estimates, unknown usage, gaps of our books, or no reason found.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::meter::Meter;
 use crate::period::ChargePeriod;
@@ -35,8 +35,43 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
     nothing_billed(&mut matched.sheet)
 }
 
-fn is_estimate(attempt: &AttemptFact) -> bool {
-    matches!(attempt.usage_source, UsageSource::Counted | UsageSource::Partial)
+/// The estimated attempts of a cell, and how far the truth may lie below and above them.
+pub struct Estimated {
+    /// The attempts.
+    pub attempts: BTreeSet<u32>,
+    /// What they were estimated at: the most that can be too much.
+    pub held: i128,
+    /// The most that can be too little.
+    pub above: i128,
+}
+
+impl Estimated {
+    /// Whether estimates alone can be off by this.
+    pub fn admits(&self, gap: i128) -> bool {
+        !self.attempts.is_empty() && -self.held <= gap && gap <= self.above
+    }
+}
+
+/// What was estimated in a cell.
+pub fn estimated(sheet: &Worksheet, attempts: &[AttemptFact], cell: CellIndex) -> Estimated {
+    let is_output = sheet.cells[cell].key.meter.is_some_and(Meter::is_output);
+    let mut found = Estimated { attempts: BTreeSet::new(), held: 0, above: 0 };
+    for stub in &sheet.cells[cell].stubs {
+        let stub = sheet.stubs[*stub as usize];
+        let source = attempts[stub.attempt as usize].usage_source;
+        if matches!(source, UsageSource::Counted | UsageSource::Partial) {
+            found.held += i128::from(stub.quantity);
+            found.attempts.insert(stub.attempt);
+        }
+    }
+    let ceiling = |one: &u32| {
+        let attempt = &attempts[*one as usize];
+        let most = if is_output { attempt.max_output } else { attempt.max_input };
+        most.map(i128::from)
+    };
+    let most: Option<i128> = found.attempts.iter().map(ceiling).sum();
+    found.above = most.map_or(found.held, |most| (most - found.held).max(0));
+    found
 }
 
 /// Cells whose gap lies within what our estimates there can be off by.
@@ -46,44 +81,28 @@ fn estimates(
     open: Vec<CellIndex>,
 ) -> Result<Vec<CellIndex>, WorksheetError> {
     let attempts = &matched.inputs.attempts;
-    let mut left = Vec::new();
-    let mut explained = Vec::new();
+    let sheet = &mut matched.sheet;
+    let (mut left, mut explained) = (Vec::new(), Vec::new());
     for cell in open {
-        let sheet = &matched.sheet;
-        let mut estimated: BTreeMap<u32, i128> = BTreeMap::new();
-        for stub in &sheet.cells[cell].stubs {
-            let stub = sheet.stubs[*stub as usize];
-            if is_estimate(&attempts[stub.attempt as usize]) {
-                *estimated.entry(stub.attempt).or_insert(0) += i128::from(stub.quantity);
-            }
-        }
-        let held: i128 = estimated.values().sum();
-        let is_output = sheet.cells[cell].key.meter.is_some_and(Meter::is_output);
-        let ceiling = |one: &u32| {
-            let attempt = &attempts[*one as usize];
-            let most = if is_output { attempt.max_output } else { attempt.max_input };
-            most.map(i128::from)
-        };
-        let most: Option<i128> = estimated.keys().map(ceiling).sum();
-        let above = most.map_or(held, |most| (most - held).max(0));
         let gap = sheet.gap(cell).unwrap_or(0);
-        if !estimated.is_empty() && -held <= gap && gap <= above {
-            explained.push((cell, gap, estimated, above));
+        let found = estimated(sheet, attempts, cell);
+        if found.admits(gap) {
+            explained.push((cell, gap, found));
         } else {
             left.push(cell);
         }
     }
-    for (cell, gap, estimated, above) in explained {
-        let sheet = &mut matched.sheet;
+    for (cell, gap, found) in explained {
         let subject = sheet.group_words(group);
-        let one = estimated.len() == 1 && left.is_empty();
+        let one = found.attempts.len() == 1 && left.is_empty();
         let confidence = if one { Confidence::Proven } else { Confidence::Consistent };
         let note = sheet.note(Cause::EstimateTrueUp, &subject, confidence);
         sheet.notes[note].evidence(format!(
-            "{} attempts were estimated; at most {above} units more are possible",
-            estimated.len()
+            "{} attempts were estimated; at most {} units more are possible",
+            found.attempts.len(),
+            found.above
         ));
-        sheet.notes[note].about(estimated.into_keys(), "attempts whose usage is our estimate");
+        sheet.notes[note].about(found.attempts, "attempts whose usage is our estimate");
         if !one {
             sheet.notes[note].alternative("traffic on the same key that did not pass through here");
         }

@@ -252,6 +252,7 @@ pub fn book(
     bases: &Bases,
     moves: impl Iterator<Item = ((Cause, CellIndex), i128, Amount, BTreeSet<u32>)>,
 ) -> Result<(), WorksheetError> {
+    let mut within: BTreeMap<usize, Amount> = BTreeMap::new();
     for ((cause, cell), quantity, amount, attempts) in moves {
         let key = &sheet.cells[cell].key;
         let group = (key.owner, key.model);
@@ -273,10 +274,19 @@ pub fn book(
             }
         }
         sheet.notes[note].about(attempts, "attempts whose day differs between the two counts");
-        if cause != Cause::TimingWithin {
-            sheet.notes[note].charges_sign = Some(if cause == Cause::TimingOut { -1 } else { 1 });
+        match cause {
+            Cause::TimingWithin if amount > Amount::ZERO => {
+                let sum = within.entry(note).or_default();
+                *sum = [*sum, amount].into_iter().sum();
+            }
+            Cause::TimingWithin => {}
+            Cause::TimingOut => sheet.notes[note].charges_sign = Some(-1),
+            _ => sheet.notes[note].charges_sign = Some(1),
         }
         sheet.book(note, cell, quantity, amount.to_decimal()?)?;
+    }
+    for (note, moved) in within {
+        sheet.notes[note].evidence(format!("{moved} moves between days and nets to nothing"));
     }
     Ok(())
 }

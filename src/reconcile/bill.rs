@@ -10,9 +10,10 @@ use crate::invoice::line::{
 use crate::meter::Meter;
 use crate::money::Currency;
 use crate::reconcile::aliases::NameMap;
+use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::facts::{ImportFact, Inputs};
 use crate::reconcile::owners::Owners;
-use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet, WorksheetError, add};
+use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet};
 
 /// A money row with the import it came from.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,9 @@ pub enum BillError {
     #[error("the bill has lines in {0} and in {1}; reconcile one currency at a time")]
     TwoCurrencies(Currency, Currency),
     /// No rate into the books' currency was given.
-    #[error("the bill is in {bill} and the books in {books}; give the exchange rate to compare them")]
+    #[error(
+        "the bill is in {bill} and the books in {books}; give the exchange rate to compare them"
+    )]
     NoExchangeRate {
         /// The bill's currency.
         bill: Currency,
@@ -42,7 +45,7 @@ pub enum BillError {
     TooManyLines,
     /// Figures cannot be kept exactly.
     #[error(transparent)]
-    Worksheet(#[from] WorksheetError),
+    Inexact(#[from] Inexact),
 }
 
 /// Every money row of every import, by batch and row, so that their order changes nothing.

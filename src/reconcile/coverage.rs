@@ -3,10 +3,10 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
+use crate::reconcile::exact::{Inexact, add, subtract};
 use crate::reconcile::finding::Cause;
 use crate::reconcile::invariants::in_books_currency;
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{WorksheetError, add, subtract};
 
 /// Billed usage money by what we saw of it. The parts add up to `billed_usage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,8 +37,8 @@ pub struct Coverage {
 /// Sorts the billed usage by what was found about it.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn of(matched: &Matched<'_>) -> Result<Coverage, WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn of(matched: &Matched<'_>) -> Result<Coverage, Inexact> {
     let sheet = &matched.sheet;
     let mut total = Decimal::ZERO;
     for cell in &sheet.cells {
@@ -52,11 +52,7 @@ pub fn of(matched: &Matched<'_>) -> Result<Coverage, WorksheetError> {
             Cause::BeforeBooks => 0,
             Cause::WhileDown => 1,
             Cause::Unlogged => 2,
-            Cause::QuantityUnexplained | Cause::NotResolvable
-                if effect.amount > Decimal::ZERO =>
-            {
-                3
-            }
+            Cause::QuantityUnexplained | Cause::NotResolvable if effect.amount > Decimal::ZERO => 3,
             _ => continue,
         };
         let cell = &sheet.cells[effect.cell];

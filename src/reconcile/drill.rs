@@ -78,7 +78,8 @@ pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown 
     rows.extend(faces.map(|face| face.line));
     rows.sort_unstable();
     let keys = || cells.iter().map(|cell| &sheet.cells[*cell].key);
-    let labels = keys().flat_map(|key| [sheet.slots.label(key.slot), sheet.slots.last_label(key.slot)]);
+    let labels =
+        keys().flat_map(|key| [sheet.slots.label(key.slot), sheet.slots.last_label(key.slot)]);
     let (first, last) = (labels.clone().min(), labels.max());
     let names = |mut list: Vec<String>| {
         list.sort_unstable();

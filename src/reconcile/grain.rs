@@ -179,9 +179,7 @@ impl Grain {
             {
                 Meter::InputCacheWrite
             }
-            Meter::InputCacheWrite
-                if !billed(meter) && billed(Meter::InputCacheWrite5m) =>
-            {
+            Meter::InputCacheWrite if !billed(meter) && billed(Meter::InputCacheWrite5m) => {
                 Meter::InputCacheWrite5m
             }
             _ => meter,

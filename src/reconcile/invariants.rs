@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::money::Amount;
+use crate::reconcile::exact::{Inexact, add, at_price, multiply};
 use crate::reconcile::finding::Cause;
 use crate::reconcile::matching::Matched;
 use crate::reconcile::rates::RateIndex;
-use crate::reconcile::worksheet::{WorksheetError, add, at_price, multiply};
 
 /// A report that would not add up is not produced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +24,8 @@ fn broken(rule: &'static str, detail: impl Into<String>) -> BrokenInvariant {
     BrokenInvariant { rule, detail: detail.into() }
 }
 
-impl From<WorksheetError> for BrokenInvariant {
-    fn from(error: WorksheetError) -> Self {
+impl From<Inexact> for BrokenInvariant {
+    fn from(error: Inexact) -> Self {
         broken("exactness", error.to_string())
     }
 }
@@ -95,12 +95,12 @@ fn every_cell_arrives_at_the_bill(matched: &Matched<'_>) -> Result<(), BrokenInv
 /// A billed amount in the books' currency.
 ///
 /// # Errors
-/// [`WorksheetError`] where it cannot be kept exactly.
+/// [`Inexact`] where it cannot be kept exactly.
 pub fn in_books_currency(
     matched: &Matched<'_>,
     amount: Decimal,
     other_currency: bool,
-) -> Result<Decimal, WorksheetError> {
+) -> Result<Decimal, Inexact> {
     match matched.inputs.exchange {
         Some(exchange) if other_currency => multiply(amount, exchange.rate),
         _ => Ok(amount),
@@ -120,7 +120,7 @@ fn charges_are_quantity_times_price(matched: &Matched<'_>) -> Result<(), BrokenI
         let Some(rate) = matched.sheet.rates.get(rate) else { continue };
         let Some(price) = rate.unit_price else { continue };
         let product = at_price(price, quantity)?;
-        let stored = stored.to_decimal().map_err(WorksheetError::from)?;
+        let stored = stored.to_decimal().map_err(Inexact::from)?;
         if product != stored {
             return Err(broken(
                 "R3",
@@ -160,7 +160,7 @@ pub fn charges_reproduce(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
             });
             here.map(|stub| stub.amount).sum()
         };
-        let charges = charges.to_decimal().map_err(WorksheetError::from)?;
+        let charges = charges.to_decimal().map_err(Inexact::from)?;
         let signed = if sign < 0 { -charges } else { charges };
         if signed != booked {
             return Err(broken(

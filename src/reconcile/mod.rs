@@ -7,6 +7,7 @@ pub mod causes;
 pub mod coverage;
 pub mod drill;
 pub mod engine;
+pub mod exact;
 pub mod facts;
 pub mod finding;
 pub mod grain;

@@ -165,9 +165,8 @@ impl OurSide {
             }
             let charged: Vec<Option<RateIndex>> =
                 attempt.metered.iter().map(|part| rate_of(part, reading.names, rates)).collect();
-            let is_long = |rate: &RateIndex| {
-                rates.get(*rate).is_some_and(|rate| rate.context_over.is_some())
-            };
+            let is_long =
+                |rate: &RateIndex| rates.get(*rate).is_some_and(|rate| rate.context_over.is_some());
             let long_context = charged.iter().flatten().any(is_long);
             let sku = skus.number((attempt.conditions.clone(), long_context), |(conditions, _)| {
                 reading.grain.attempt_sku(conditions, long_context)
@@ -204,8 +203,7 @@ impl OurSide {
         let (sorted_owners, owner_places) =
             settle(owners, billed.0.into_iter().chain([Owner::Shared]));
         let (sorted_models, model_places) = settle(models, billed.1);
-        let (sorted_skus, sku_places) =
-            settle(skus, billed.2.into_iter().chain([Sku::default()]));
+        let (sorted_skus, sku_places) = settle(skus, billed.2.into_iter().chain([Sku::default()]));
         let place = |places: &[u32], old: u32| places.get(old as usize).copied().unwrap_or(0);
         for loose in self.loose.iter_mut().chain(&mut self.held_out) {
             loose.owner = place(&owner_places, loose.owner);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::case::{Case, Used, money, only, per_token};
 use counterfoil::invoice::line::{AmountPrecision, BilledDimensions, UsageRow};
 use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::{canonical_text, exact_mul};
@@ -11,7 +12,6 @@ use counterfoil::period::{ChargePeriod, SECOND_US};
 use counterfoil::reconcile::drill::attempts_behind;
 use counterfoil::reconcile::facts::{BillingClass, DocumentTotals, Ending};
 use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
-use crate::case::{Case, Used, money, only, per_token};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// An attempt of one of our clients, through the gateway.
@@ -52,7 +52,8 @@ fn openai_month() -> Case {
     let mut case = Case::new();
     let cut = "2026-08-21T00:00:00Z";
     for (model, input, read, output) in OPENAI {
-        let meters = [(Meter::Input, input), (Meter::InputCacheRead, read), (Meter::Output, output)];
+        let meters =
+            [(Meter::Input, input), (Meter::InputCacheRead, read), (Meter::Output, output)];
         for (meter, price) in meters {
             case.rate(model.trim_end_matches("-2025-08-07"), meter, price, cut, None, &[]);
         }

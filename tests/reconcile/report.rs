@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use crate::case::{Case, money, only};
 use counterfoil::invoice::line::ChargeCategory;
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
 use counterfoil::reconcile::drill::attempts_behind;
 use counterfoil::reconcile::facts::{CountedTokens, DocumentTotals};
 use counterfoil::reconcile::finding::Cause;
-use crate::case::{Case, money, only};
 
 const THOUSAND: u64 = 1_000;
 
@@ -94,6 +94,9 @@ fn every_finding_opens_the_attempts_behind_it() {
 fn the_document_is_bridged_from_the_export() {
     let report = month().report();
     let document = report.document.unwrap();
-    assert_eq!(document.export + document.credits + document.tax + document.unexplained, document.total);
+    assert_eq!(
+        document.export + document.credits + document.tax + document.unexplained,
+        document.total
+    );
     assert_eq!(document.credits, money("-5"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::case::{Case, causes, instant, money, only, part};
 use counterfoil::invoice::line::{AmountPrecision, ChargeCategory};
 use counterfoil::meter::Meter;
 use counterfoil::money::Currency;
@@ -10,7 +11,6 @@ use counterfoil::reconcile::facts::{Ending, ExchangeRate};
 use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
-use crate::case::{Case, causes, instant, money, only, part};
 
 const NOON: &str = "2026-10-15T12:00:00Z";
 const M: u64 = 1_000_000;
@@ -36,10 +36,8 @@ fn e1_an_exact_extract_agrees_to_the_last_digit() {
 /// Ten million in and two million out at today's prices.
 fn ten_and_two() -> Case {
     let mut case = Case::with_atlas().with_old_version();
-    let used = [
-        ("atlas-1", Meter::Input, 10 * M, "3.00"),
-        ("atlas-1", Meter::Output, 2 * M, "15.00"),
-    ];
+    let used =
+        [("atlas-1", Meter::Input, 10 * M, "3.00"), ("atlas-1", Meter::Output, 2 * M, "15.00")];
     case.attempt(NOON, &used);
     case
 }
@@ -85,8 +83,12 @@ fn e4_quantity_at_book_price_then_price_at_billed_quantity() {
     case.line("atlas-1", Meter::Input, Some(1_100_000), "2.75");
     let report = case.report();
     assert_eq!(only(&report, Cause::QuantityUnexplained).amount, money("0.30"));
-    let price: rust_decimal::Decimal =
-        report.findings.iter().filter(|one| one.step == Cause::Discount.step()).map(|f| f.amount).sum();
+    let price: rust_decimal::Decimal = report
+        .findings
+        .iter()
+        .filter(|one| one.step == Cause::Discount.step())
+        .map(|f| f.amount)
+        .sum();
     assert_eq!(price, money("-0.55"));
 }
 
@@ -121,10 +123,7 @@ fn e5b_cached_tokens_counted_inside_and_beside_the_input() {
 #[test]
 fn e6_standard_tokens_billed_as_batch() {
     let mut case = Case::with_atlas();
-    let used = [
-        ("atlas-1", Meter::Input, 8 * M, "3.00"),
-        ("atlas-1", Meter::Output, M, "15.00"),
-    ];
+    let used = [("atlas-1", Meter::Input, 8 * M, "3.00"), ("atlas-1", Meter::Output, M, "15.00")];
     case.attempt(NOON, &used);
     let lines = [
         (Meter::Input, 5 * M, "15", false),
@@ -173,10 +172,8 @@ fn e7_a_month_of_los_angeles_days() {
 #[test]
 fn e8_the_same_tokens_under_another_name() {
     let mut case = Case::with_atlas();
-    let used = [
-        ("atlas-0", Meter::Input, 2 * M, "2.50"),
-        ("atlas-0", Meter::Output, 500_000, "12.50"),
-    ];
+    let used =
+        [("atlas-0", Meter::Input, 2 * M, "2.50"), ("atlas-0", Meter::Output, 500_000, "12.50")];
     case.attempt(NOON, &used);
     case.line("atlas-1", Meter::Input, Some(2 * M), "6");
     case.line("atlas-1", Meter::Output, Some(500_000), "7.50");
@@ -191,11 +188,7 @@ fn e9_rounding_of_three_lines() {
     let mut case = Case::new();
     case.decimals = 2;
     case.precision = AmountPrecision::HalfUp;
-    let lines = [
-        ("m-1", 1_234_567, "1.23"),
-        ("m-2", 994_999, "0.99"),
-        ("m-3", 2_005_000, "2.01"),
-    ];
+    let lines = [("m-1", 1_234_567, "1.23"), ("m-2", 994_999, "0.99"), ("m-3", 2_005_000, "2.01")];
     for (model, quantity, amount) in lines {
         case.rate(model, Meter::Input, "1.00", "2026-01-01T00:00:00Z", None, &[]);
         case.attempt(NOON, &[(model, Meter::Input, quantity, "1.00")]);
@@ -234,11 +227,8 @@ fn e11_another_currency_is_its_own_step() {
     case.decimals = 2;
     case.precision = AmountPrecision::HalfUp;
     case.line("m-1", Meter::Input, Some(100 * M), "92.40").currency = euro;
-    case.inputs.exchange = Some(ExchangeRate {
-        from: euro,
-        rate: money("1.09"),
-        on: "2026-10-31".parse().unwrap(),
-    });
+    case.inputs.exchange =
+        Some(ExchangeRate { from: euro, rate: money("1.09"), on: "2026-10-31".parse().unwrap() });
     let report = case.report();
     assert_eq!(report.billed, money("100.716"));
     assert_eq!(causes(&report), [(Cause::Exchange, "0.716".to_owned())]);
@@ -255,10 +245,8 @@ fn e11_without_a_rate_currencies_never_add() {
 #[test]
 fn e12_estimates_are_trued_up_within_their_bounds() {
     let mut case = Case::with_atlas();
-    let used = [
-        ("atlas-1", Meter::Input, 2 * M, "3.00"),
-        ("atlas-1", Meter::Output, 988_000, "15.00"),
-    ];
+    let used =
+        [("atlas-1", Meter::Input, 2 * M, "3.00"), ("atlas-1", Meter::Output, 988_000, "15.00")];
     case.attempt(NOON, &used);
     for _ in 0..40 {
         let attempt = case.attempt(NOON, &[("atlas-1", Meter::Output, 300, "15.00")]);
@@ -279,16 +267,11 @@ fn e12_estimates_are_trued_up_within_their_bounds() {
 #[test]
 fn e13_provider_errors_the_bill_leaves_out() {
     let mut case = Case::with_atlas();
-    let used = [
-        ("atlas-1", Meter::Input, M, "3.00"),
-        ("atlas-1", Meter::Output, 100_000, "15.00"),
-    ];
+    let used = [("atlas-1", Meter::Input, M, "3.00"), ("atlas-1", Meter::Output, 100_000, "15.00")];
     case.attempt(NOON, &used);
     for _ in 0..25 {
-        let used = [
-            ("atlas-1", Meter::Input, 2_000, "3.00"),
-            ("atlas-1", Meter::Output, 300, "15.00"),
-        ];
+        let used =
+            [("atlas-1", Meter::Input, 2_000, "3.00"), ("atlas-1", Meter::Output, 300, "15.00")];
         let attempt = case.attempt(NOON, &used);
         attempt.ending = Ending::ProviderError;
         attempt.status = Some(502);
@@ -306,10 +289,8 @@ fn e14_a_net_of_nothing_is_not_a_match() {
     let mut case = Case::with_atlas();
     case.tie_k1();
     for index in 0..3_000 {
-        let used = [
-            ("atlas-1", Meter::Input, 1_000, "3.00"),
-            ("atlas-1", Meter::Output, 100, "15.00"),
-        ];
+        let used =
+            [("atlas-1", Meter::Input, 1_000, "3.00"), ("atlas-1", Meter::Output, 100, "15.00")];
         let attempt = case.attempt(NOON, &used);
         if index < 200 {
             attempt.ending = Ending::ProviderError;
@@ -336,10 +317,8 @@ fn e14_a_net_of_nothing_is_not_a_match() {
 #[test]
 fn e15_tier_class_quantity_credit_and_tax_at_once() {
     let mut case = Case::with_atlas();
-    let used = [
-        ("atlas-1", Meter::Input, 50 * M, "3.00"),
-        ("atlas-1", Meter::Output, 6 * M, "15.00"),
-    ];
+    let used =
+        [("atlas-1", Meter::Input, 50 * M, "3.00"), ("atlas-1", Meter::Output, 6 * M, "15.00")];
     case.attempt(NOON, &used);
     let lines = [
         (Meter::Input, 29_400_000, "88.20", false),
@@ -385,7 +364,10 @@ fn e16_the_bridge_needs_no_division() {
     assert_eq!((report.recorded, report.difference), (money("0.30"), money("0.03")));
     assert_eq!(
         causes(&report),
-        [(Cause::QuantityUnexplained, "0.096".to_owned()), (Cause::PriceVersion, "-0.066".to_owned())]
+        [
+            (Cause::QuantityUnexplained, "0.096".to_owned()),
+            (Cause::PriceVersion, "-0.066".to_owned())
+        ]
     );
 }
 

@@ -1,9 +1,8 @@
 //! The same tokens under another model's name.
 
+use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
-use crate::reconcile::worksheet::{
-    CellIndex, CellKey, Group, Worksheet, WorksheetError, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, CellKey, Group, Worksheet};
 
 /// Input and output units by charge period.
 type Totals = Vec<(u32, i128, i128)>;
@@ -12,16 +11,15 @@ type Totals = Vec<(u32, i128, i128)>;
 /// equal input and output totals in every period: moved and priced as billed.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(sheet: &mut Worksheet) -> Result<(), Inexact> {
     let groups = sheet.groups();
     let is_ours = |cells: &[CellIndex]| cells.iter().any(|one| sheet.cells[*one].quantity > 0);
     let is_billed =
         |cells: &[CellIndex]| cells.iter().any(|one| sheet.cells[*one].billed.is_there());
     let one_sided = |ours: bool| -> Vec<(Group, Vec<CellIndex>)> {
-        let wanted = groups.iter().filter(|(_, cells)| {
-            is_ours(cells) == ours && is_billed(cells) != ours
-        });
+        let wanted =
+            groups.iter().filter(|(_, cells)| is_ours(cells) == ours && is_billed(cells) != ours);
         wanted.map(|(group, cells)| (*group, cells.clone())).collect()
     };
     let (only_ours, only_billed) = (one_sided(true), one_sided(false));
@@ -31,8 +29,7 @@ pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
         let fits = |(to, billed): &&(Group, Vec<CellIndex>)| {
             to.0 == from.0 && billed_totals(sheet, billed).is_some_and(|theirs| theirs == totals)
         };
-        let fitting: Vec<Group> =
-            only_billed.iter().filter(fits).map(|(to, _)| *to).collect();
+        let fitting: Vec<Group> = only_billed.iter().filter(fits).map(|(to, _)| *to).collect();
         if let Some(to) = fitting.first().filter(|_| !totals.is_empty()) {
             pairs.push((*from, *to, cells.clone(), fitting.len()));
         }
@@ -83,7 +80,7 @@ fn rename(
     to: Group,
     cells: &[CellIndex],
     alone: bool,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let confidence = if alone { Confidence::Proven } else { Confidence::Consistent };
     let subject = format!("{} billed as {}", sheet.model(from.1), sheet.model(to.1));
     let note = sheet.note(Cause::Alias, &subject, confidence);

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::money::Amount;
 use crate::period::{HOUR_US, Timestamp};
+use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::Loose;
-use crate::reconcile::worksheet::{CellIndex, Group, Worksheet, WorksheetError};
+use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Which instant of an attempt decides its charge period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,11 +163,7 @@ fn drop_refuted(
     }
 }
 
-fn cases(
-    sheet: &Worksheet,
-    loose: &[Loose],
-    attempts: &[AttemptFact],
-) -> BTreeMap<Group, Case> {
+fn cases(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> BTreeMap<Group, Case> {
     let mut with_output: BTreeSet<Group> = BTreeSet::new();
     let mut counted: BTreeSet<Group> = BTreeSet::new();
     let mut uncounted: BTreeSet<Group> = BTreeSet::new();
@@ -250,12 +247,12 @@ impl Case {
 /// Books what moved between what our pages show and what the provider's periods hold.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
+/// [`Inexact`] where a figure cannot be kept exactly.
 pub fn book(
     sheet: &mut Worksheet,
     bases: &Bases,
     moves: impl Iterator<Item = ((Cause, CellIndex), i128, Amount, BTreeSet<u32>)>,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let mut within: BTreeMap<usize, Amount> = BTreeMap::new();
     for ((cause, cell), quantity, amount, attempts) in moves {
         let key = &sheet.cells[cell].key;

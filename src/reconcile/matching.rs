@@ -15,7 +15,7 @@ use crate::reconcile::facts::Inputs;
 use crate::reconcile::finding::Cause;
 use crate::reconcile::grain::Grain;
 use crate::reconcile::owners::{KeyNames, Owners};
-use crate::reconcile::rates::RateBook;
+use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::{Loose, OurSide, OutOfScope, Reading, Unknown};
 use crate::reconcile::ties::inferred_ties;
@@ -197,7 +197,8 @@ fn place_stubs(matched: &mut Matched<'_>, loose: &[Loose], bases: &Bases) -> Res
             }
             cell
         };
-        let (from, to) = (shown.map(&mut cell_in), billed.map(&mut cell_in));
+        let from = shown.map(&mut cell_in);
+        let to = if billed == shown { from } else { billed.map(&mut cell_in) };
         if let Some(cell) = from {
             tallies[cell].shown = plus(tallies[cell].shown, stub.amount)?;
             tallies[cell].quantity += i128::from(stub.quantity);
@@ -247,9 +248,9 @@ fn keep(sheet: &mut Worksheet, home: CellIndex, stub: &Loose, at: Timestamp, bil
     }
     let newer = {
         let cell = &sheet.cells[home];
-        let id = |rate| sheet.rates.get(rate).map(|rate| rate.rate_id.clone());
-        stub.rate.is_some()
-            && (at, stub.rate.and_then(id)) >= (cell.rate_as_of, cell.rate.and_then(id))
+        let id = |rate: Option<RateIndex>| Some(&sheet.rates.get(rate?)?.rate_id);
+        let same_instant = || at == cell.rate_as_of && id(stub.rate) > id(cell.rate);
+        stub.rate.is_some() && (at > cell.rate_as_of || same_instant())
     };
     let cell = &mut sheet.cells[home];
     cell.stubs.push(index);

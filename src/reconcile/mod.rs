@@ -14,6 +14,7 @@ pub mod grain;
 pub mod invariants;
 pub mod matching;
 pub mod owners;
+pub mod quick_hash;
 pub mod rates;
 pub mod report;
 pub mod slots;

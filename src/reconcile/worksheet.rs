@@ -1,6 +1,6 @@
 //! The worksheet: cells with both sides' figures, and the effects booked between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
@@ -11,6 +11,7 @@ use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::grain::{Grain, Sku};
 use crate::reconcile::owners::Owner;
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 
@@ -168,7 +169,7 @@ pub struct Worksheet {
     pub effects: Vec<Effect>,
     /// Lines that are no usage.
     pub face_lines: Vec<FaceLine>,
-    by_key: HashMap<CellKey, CellIndex>,
+    by_key: QuickMap<CellKey, CellIndex>,
 }
 
 impl Worksheet {
@@ -187,7 +188,7 @@ impl Worksheet {
             notes: Vec::new(),
             effects: Vec::new(),
             face_lines: Vec::new(),
-            by_key: HashMap::new(),
+            by_key: QuickMap::default(),
         }
     }
 
@@ -251,7 +252,7 @@ impl Worksheet {
             groups.entry((cell.key.owner, cell.key.model)).or_default().push(index);
         }
         for cells in groups.values_mut() {
-            cells.sort_by_key(|index| self.cells.get(*index).map(|cell| cell.key.clone()));
+            cells.sort_by(|a, b| self.cells[*a].key.cmp(&self.cells[*b].key));
         }
         groups
     }

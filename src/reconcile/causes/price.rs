@@ -70,7 +70,8 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
 fn all_series(sheet: &Worksheet) -> Result<Vec<Series>, Inexact> {
     let mut found: BTreeMap<(u32, u32, Meter), Series> = BTreeMap::new();
     let mut order: Vec<CellIndex> = (0..sheet.cells.len()).collect();
-    order.sort_by_key(|cell| (sheet.cells[*cell].key.slot, sheet.cells[*cell].key.clone()));
+    let key = |cell: &CellIndex| &sheet.cells[*cell].key;
+    order.sort_by(|a, b| (key(a).slot, key(a)).cmp(&(key(b).slot, key(b))));
     for cell in order {
         let here = &sheet.cells[cell];
         let Some(meter) = here.key.meter else { continue };

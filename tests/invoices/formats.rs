@@ -375,6 +375,12 @@ fn audio_and_image_tokens_are_apart_only_where_they_add_up() {
         let read = imported("u.csv", &openai(USAGE_26, &cells));
         assert_eq!(read.usage().next().unwrap().quantities, expected, "{text} {audio}");
     }
+    let beside = [base, &[("input_text_tokens", "1000"), ("input_audio_tokens", "400")]].concat();
+    let read = imported("u.csv", &openai(USAGE_26, &beside));
+    let row = read.usage().next().unwrap();
+    assert_eq!(row.quantities.get(Meter::Input), Some(700), "audio stands beside the total");
+    assert_eq!(row.quantities.get(Meter::InputCacheRead), Some(300));
+    assert_eq!(row.quantities.get(Meter::InputAudio), Some(300));
     let cells = [base, &[("input_text_tokens", "1"), ("input_audio_tokens", "2")]].concat();
     let read = imported("u.csv", &openai(USAGE_26, &cells));
     let row = read.usage().next().unwrap();

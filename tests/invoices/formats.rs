@@ -263,6 +263,15 @@ fn units_are_read_per_row() {
         let line = read.lines().next().unwrap();
         assert_eq!((line.meter, line.quantity), (meter, atoms), "{item} {quantity} {unit}");
     }
+    let refund = [
+        ("amount_value", "-0.5"),
+        ("amount_currency", "usd"),
+        ("line_item", "m-1, input"),
+        ("quantity", "-500.0"),
+    ];
+    let read = imported("cost.csv", &openai(COST_17, &refund));
+    let line = read.lines().next().unwrap();
+    assert_eq!((line.quantity, line.category), (None, ChargeCategory::Adjustment));
     let half = openai(
         COST_17,
         &[

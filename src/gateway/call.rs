@@ -467,10 +467,9 @@ fn prepare_body(call: &Call, body: CallBody) -> (UpstreamBody, Option<Bytes>, bo
     let streams_json = facts.stream && facts.body == BodyKind::Json;
     let chat = matches!(call.route.endpoint, Endpoint::Chat | Endpoint::Completions);
     let unasked = facts.include_usage != IncludeUsage::Wanted;
-    if streams_json && chat && unasked && call.provider.dialect == Dialect::OpenAi {
-        if let Ok(Injection::Spliced(splice)) = inject::include_usage(&whole) {
-            return (UpstreamBody::pieces(splice.pieces()), Some(whole), true);
-        }
+    let injects = streams_json && chat && unasked && call.provider.dialect == Dialect::OpenAi;
+    if injects && let Ok(Injection::Spliced(splice)) = inject::include_usage(&whole) {
+        return (UpstreamBody::pieces(splice.pieces()), Some(whole), true);
     }
     (UpstreamBody::pieces([whole.clone()]), Some(whole), false)
 }

@@ -2,7 +2,9 @@
 //! pages are looked at with. `cargo run --example dashboard -- [PORT] [--empty]`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example tells and stops")]
 
+use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
 use counterfoil::dashboard;
+use counterfoil::dashboard::drops::Drops;
 use counterfoil::dashboard::state::DashboardState;
 use counterfoil::ledger::count::Count;
 use counterfoil::ledger::entry::Entry;
@@ -16,6 +18,7 @@ use counterfoil::names::{
 use counterfoil::period::{DAY_US, HOUR_US, SECOND_US, Timestamp};
 use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
 use counterfoil::store::books::Books;
+use counterfoil::store::months::{ReportRecord, append_report};
 use counterfoil::store::posting::{PostingRecord, post};
 use counterfoil::usage::{Conditions, ModelUsage, ReportedUsage, UsageSource};
 
@@ -65,6 +68,9 @@ async fn main() {
     if !arguments.iter().any(|text| text == "--empty") {
         fill(&books, now).await;
     }
+    if !arguments.iter().any(|text| text == "--empty") {
+        bill(&books, now).await;
+    }
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
     let state = DashboardState {
@@ -73,6 +79,8 @@ async fn main() {
         proxy_base_url: "http://127.0.0.1:4180".to_owned(),
         banner: Some("Example books: every figure here is made up.".to_owned()),
         allowed_hosts: Vec::new(),
+        personal_key: b"key of an example".to_vec(),
+        drops: Drops::default(),
     };
     axum::serve(listener, dashboard::router(state)).await.unwrap();
 }
@@ -103,6 +111,39 @@ async fn fill(books: &Books, now: Timestamp) {
     for chunk in records.chunks(2_000) {
         post(books, "node-1", chunk).await.unwrap();
     }
+}
+
+/// An export of twenty days, and a report of the month before.
+async fn bill(books: &Books, now: Timestamp) {
+    let mut text = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                    line_item,project_id,organization_id\n"
+        .to_owned();
+    for day in 1..=20 {
+        let start: Timestamp = format!("2026-11-{day:02}T00:00:00Z").parse().unwrap();
+        let seconds = start.micros() / SECOND_US;
+        for (item, amount) in [("gpt-5, input", "0.82"), ("gpt-5, output", "1.2550")] {
+            text += &format!(
+                "{seconds},{},{start},{},{amount},usd,\"{item}\",proj_production,org-acme\n",
+                seconds + 86_400,
+                start.plus_micros(DAY_US),
+            );
+        }
+    }
+    let file = ExportFile {
+        name: "cost_2026-11-01_2026-11-20.csv".to_owned(),
+        bytes: ExportBytes::Memory(text.into()),
+    };
+    import(books, &file, &ImportChoice::default(), now.plus_micros(-DAY_US)).await.unwrap();
+    let record = ReportRecord {
+        report: "01a1fdfc-0000-7000-8000-00000000beef".to_owned(),
+        made_at: now.plus_micros(-9 * DAY_US),
+        provider: "openai".to_owned(),
+        account: "org-acme".to_owned(),
+        period: "2026-10".parse().unwrap(),
+        status: "reconciled".to_owned(),
+        body: include_str!("../tests/fixtures/reconcile/example_report.json").to_owned(),
+    };
+    append_report(books, &record, "example").await.unwrap();
 }
 
 fn id(at: Timestamp, serial: u128) -> uuid::Uuid {

@@ -22,6 +22,7 @@ use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
 use crate::dashboard;
+use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
@@ -204,6 +205,8 @@ async fn assemble(
         proxy_base_url: address,
         banner,
         allowed_hosts: Vec::new(),
+        personal_key: Fingerprinter::open(&config.data)?.personal_key(),
+        drops: Drops::default(),
     });
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
     let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));

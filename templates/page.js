@@ -54,3 +54,20 @@
     }
   }, 5000);
 })();
+// Files dropped anywhere on the upload form are chosen in its file field.
+(() => {
+  const drop = document.getElementById("drop");
+  if (!drop) return;
+  const field = document.getElementById("files");
+  const over = (event) => { event.preventDefault(); drop.classList.add("over"); };
+  drop.addEventListener("dragenter", over);
+  drop.addEventListener("dragover", over);
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (!event.dataTransfer.files.length) return;
+    field.files = event.dataTransfer.files;
+    drop.requestSubmit();
+  });
+})();

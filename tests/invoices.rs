@@ -68,8 +68,11 @@ impl Read {
     }
 }
 
+/// The name of a part, and what became of it.
+type Part = (String, Result<Read, Refusal>);
+
 /// Reads every part of a file; a part that is refused does not keep the others from being read.
-fn read(name: &str, bytes: &[u8]) -> Result<Vec<(String, Result<Read, Refusal>)>, Refusal> {
+fn read(name: &str, bytes: &[u8]) -> Result<Vec<Part>, Refusal> {
     let mut export = Export::open(name, Cursor::new(bytes), b"a key for tests")?;
     let parts = export.parts().to_vec();
     Ok(parts.into_iter().enumerate().map(|(at, part)| (part, read_part(&mut export, at))).collect())
@@ -125,7 +128,7 @@ fn shared() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("../shared/invoices is absent: its real files were not read");
+    eprintln!("../shared/invoices is absent: its real files were not read");
     None
 }
 

@@ -2,9 +2,10 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-use crate::money::{Amount, Currency};
+use crate::money::{AMOUNT_SCALE, Amount, Currency, canonical_text};
 use crate::period::{ChargePeriod, DAY_US, HOUR_US, SECOND_US, Timestamp};
 
 /// A sum as a page shows it. In JSON it is the exact decimal as text; the currency stands beside.
@@ -14,6 +15,13 @@ pub struct Money {
     pub amount: Amount,
     /// Its currency.
     pub currency: Currency,
+}
+
+/// A sum from an export or a report: exact to more digits than an [`Amount`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    value: Decimal,
+    currency: Currency,
 }
 
 /// A shortened text with its exact value in `value` and `title`.
@@ -97,6 +105,51 @@ impl Money {
 
     fn cell(&self, text: String) -> Cell {
         Cell { text, value: self.amount.to_string(), unit: self.currency.to_string() }
+    }
+}
+
+impl Figure {
+    /// A sum in its currency.
+    pub const fn new(value: Decimal, currency: Currency) -> Self {
+        Self { value, currency }
+    }
+
+    /// The same in 10⁻¹² of the currency, rounded half to even: for drawing, not for adding.
+    pub fn pico(&self) -> i128 {
+        let rounded = self.value.round_dp(AMOUNT_SCALE);
+        Amount::from_decimal(rounded).unwrap_or_default().pico()
+    }
+
+    /// Two decimals, the exact value beside; a non-zero sum below half a cent says so.
+    pub fn cents(&self) -> Cell {
+        Cell {
+            text: self.cents_text(),
+            value: canonical_text(self.value),
+            unit: self.currency.to_string(),
+        }
+    }
+
+    /// The text of [`Self::cents`].
+    pub fn cents_text(&self) -> String {
+        let pico = self.pico();
+        let size = if pico == 0 && !self.value.is_zero() { 1 } else { pico.abs() };
+        let signed = if self.value.is_sign_negative() { -size } else { size };
+        Money::new(Amount::from_pico(signed), self.currency).cents_text()
+    }
+
+    /// A difference in words: `$12.96 more`, `$1.00 less`, `nothing`.
+    pub fn more_or_less(&self) -> String {
+        if self.value.is_zero() {
+            return "nothing".to_owned();
+        }
+        let size = Self::new(self.value.abs(), self.currency).cents_text();
+        let word = if self.value.is_sign_negative() { "less" } else { "more" };
+        format!("{size} {word}")
+    }
+
+    /// The exact decimal with its currency.
+    pub fn exact(&self) -> String {
+        format!("{} {}", canonical_text(self.value), self.currency)
     }
 }
 
@@ -269,6 +322,17 @@ mod tests {
         assert_eq!(percent(1, 100_000), "< 0.1 %");
         assert_eq!(percent(0, 7), "0.0 %");
         assert_eq!(percent(1, 0), "–");
+    }
+
+    #[test]
+    fn a_difference_is_said_in_words_and_never_as_nothing() {
+        let figure = |text: &str| {
+            Figure::new(crate::money::parse_decimal(text).unwrap(), Currency::USD)
+        };
+        assert_eq!(figure("-4.74").more_or_less(), "$4.74 less");
+        assert_eq!(figure("0.00000000000000000001").more_or_less(), "< $0.01 more");
+        assert_eq!(figure("0").more_or_less(), "nothing");
+        assert_eq!(figure("1.169520550000000000000000000").exact(), "1.16952055 USD");
     }
 
     #[test]

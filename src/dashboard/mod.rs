@@ -2,11 +2,16 @@
 
 pub mod assets;
 pub mod chart;
+pub mod drops;
 pub mod format;
 pub mod guard;
+pub mod invoices;
 pub mod months;
 pub mod overview;
 pub mod page;
+pub mod reconcile;
+pub mod report;
+pub mod report_body;
 pub mod request;
 pub mod requests;
 pub mod spend;
@@ -17,7 +22,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
 
 use crate::dashboard::guard::AllowedHosts;
 use crate::dashboard::state::DashboardState;
@@ -33,8 +39,20 @@ pub fn router(state: DashboardState) -> Router {
         .route("/requests.json", get(requests::show))
         .route("/requests.csv", get(requests::show))
         .route("/requests/{id}", get(request::show))
+        .route("/invoices", get(invoices::show))
+        .route("/invoices.json", get(invoices::show))
+        .route("/invoices.csv", get(invoices::show))
+        .route("/invoices/preview", post(invoices::upload))
+        .route("/invoices/import", post(invoices::import_upload))
+        .route("/invoices/withdraw", post(invoices::withdraw))
+        .route("/reconcile", get(reconcile::show))
+        .route("/reconcile.json", get(reconcile::show))
+        .route("/reconcile.csv", get(reconcile::show))
+        .route("/reconcile/{provider}/{period}", get(report::show))
+        .route("/reconcile/{provider}/{period}/claim", get(report::claim))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)
+        .layer(DefaultBodyLimit::max(drops::UPLOAD_LIMIT))
         .layer(from_fn_with_state(hosts, guard::guard))
         .with_state(Arc::new(state))
 }

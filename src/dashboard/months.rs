@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::dashboard::page::PageError;
+use crate::dashboard::report_body::ReportBody;
 use crate::dashboard::view::month_text;
 use crate::period::{BillingPeriod, HOUR_US, Timestamp};
 use crate::store::books::Books;
@@ -230,7 +231,15 @@ fn state_of(
 
 /// What the engine's newest word on a month comes to.
 fn reported(report: &ReportRecord) -> (MonthState, String) {
-    (MonthState::Reconciled, report.status.replace('_', " "))
+    let state = match report.status.as_str() {
+        "no_export" => MonthState::NoExport,
+        "partial" => MonthState::Partial,
+        "provisional" => MonthState::Provisional,
+        "total_only" => MonthState::TotalOnly,
+        _ => MonthState::Reconciled,
+    };
+    let said = serde_json::from_str::<ReportBody>(&report.body).map(|body| body.verdict.state);
+    (state, said.unwrap_or_else(|_| report.status.replace('_', " ")))
 }
 
 #[cfg(test)]

@@ -144,10 +144,7 @@ impl Chrome {
 /// [`PageError`] where writing fails.
 pub fn reply<P: Page>(face: Face, page: &P, table: Option<&str>) -> Result<Response, PageError> {
     match face {
-        Face::Html => {
-            let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-            Ok((kind, page.render()?).into_response())
-        }
+        Face::Html => Ok(html(page.render()?)),
         Face::Json => {
             let body = serde_json::to_string_pretty(page)
                 .map_err(|error| PageError::Twin(error.to_string()))?;
@@ -155,6 +152,11 @@ pub fn reply<P: Page>(face: Face, page: &P, table: Option<&str>) -> Result<Respo
         }
         Face::Csv => csv_reply(&page.csv(table)),
     }
+}
+
+/// A rendered template as an answer.
+pub fn html(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
 fn csv_reply(table: &CsvTable) -> Result<Response, PageError> {

@@ -1,5 +1,6 @@
 //! What the pages are handed.
 
+use crate::dashboard::drops::Drops;
 use crate::names::Clock;
 use crate::store::books::Books;
 
@@ -17,4 +18,8 @@ pub struct DashboardState {
     pub banner: Option<String>,
     /// Host names besides loopback the pages answer to, without port.
     pub allowed_hosts: Vec<String>,
+    /// Key under which personal columns of exports are hashed before storage.
+    pub personal_key: Vec<u8>,
+    /// Uploads between preview and import.
+    pub drops: Drops,
 }

@@ -94,12 +94,20 @@ impl Shared {
             }
             long
         });
+        if [self.api_key, self.api_key_id].iter().any(|key| looks_rounded(cells.raw(*key))) {
+            noticed.once("a key that a spreadsheet turned into a rounded number", row);
+        }
         cells.assign(&mut told.workspace, self.workspace);
         cells.assign(&mut told.key_id, self.api_key_id);
         cells.assign(&mut told.key_name, self.api_key);
         cells.assign(&mut told.region, self.inference_geo);
         cells.assign(&mut told.speed, self.speed);
     }
+}
+
+/// `1.23457E+19`: what a spreadsheet makes of a long number.
+fn looks_rounded(cell: &str) -> bool {
+    cell.as_bytes().first().is_some_and(u8::is_ascii_digit) && cell.contains("E+")
 }
 
 /// `≤ 200k` and `0-200k` are the short band, `> 200k` and `200k-1M` the long one.

@@ -63,7 +63,11 @@ impl<R: Read + Seek> Dropped<R> {
         Ok(Self { parts: vec![name], packing })
     }
 
-    fn open_zip(source: R) -> Result<Self, Refusal> {
+    fn open_zip(mut source: R) -> Result<Self, Refusal> {
+        let count = declared_entries(&mut source)?;
+        if count > ENTRY_LIMIT {
+            return Err(Refusal::TooManyEntries { count, limit: ENTRY_LIMIT });
+        }
         let mut archive = ZipArchive::new(source).map_err(|error| damaged_zip(&error, 0))?;
         if archive.len() > ENTRY_LIMIT {
             return Err(Refusal::TooManyEntries { count: archive.len(), limit: ENTRY_LIMIT });
@@ -129,6 +133,22 @@ impl<R: Read + Seek> Dropped<R> {
             }
         }
     }
+}
+
+/// How many entries the end of a zip declares, before any of its directory is read into memory.
+fn declared_entries<R: Read + Seek>(source: &mut R) -> Result<usize, Refusal> {
+    const END_OF_DIRECTORY: &[u8] = b"PK\x05\x06";
+    const LONGEST_END: u64 = 22 + 65_535;
+    let bytes = source.seek(SeekFrom::End(0))?;
+    source.seek(SeekFrom::Start(bytes.saturating_sub(LONGEST_END)))?;
+    let mut tail = Vec::new();
+    source.by_ref().take(LONGEST_END).read_to_end(&mut tail)?;
+    source.seek(SeekFrom::Start(0))?;
+    let counts = memchr::memmem::find_iter(&tail, END_OF_DIRECTORY).filter_map(|at| {
+        let count = tail.get(at + 10..at + 12)?.try_into().ok()?;
+        Some(usize::from(u16::from_le_bytes(count)))
+    });
+    Ok(counts.max().unwrap_or(0))
 }
 
 const SAVE_AS_CSV: &str = "download the provider's CSV export, or save the sheet as CSV (UTF-8)";

@@ -121,14 +121,17 @@ pub fn about_days(format: ExportFormat, summary: &mut Summary) {
     let (Some(first), Some(last)) = (summary.first_day(), summary.last_day()) else { return };
     let continuous = format.provider() == "openai";
     if continuous && !summary.missing_days.is_empty() {
+        const SHOWN: usize = 5;
         let days: Vec<String> =
-            summary.missing_days.iter().take(5).map(ToString::to_string).collect();
+            summary.missing_days.iter().take(SHOWN).map(ToString::to_string).collect();
+        let more = match summary.missing_days.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         summary.warnings.push(format!(
-            "{} days between {first} and {last} are missing ({}{}); this export has a row even for \
-             days without charges, so rows were removed",
-            summary.missing_days.len(),
+            "no row for {}{more}, between {first} and {last}; this export has a row even for days \
+             without charges, so rows may have been removed",
             days.join(", "),
-            if summary.missing_days.len() > 5 { ", …" } else { "" },
         ));
     }
     if let Some((named_first, named_last)) = summary.named_days {

@@ -120,6 +120,20 @@ impl<R: Read> TextStream<R> {
         self.given_since_record = 0;
     }
 
+    /// Reads on, so that the end is known where it comes next.
+    ///
+    /// # Errors
+    /// What the source or the encoding raises.
+    pub fn look_ahead(&mut self) -> Result<(), Refusal> {
+        if self.content_length.is_none() && self.handed == self.text.len() {
+            self.refill()?;
+            if self.text.is_empty() && self.decoder.is_none() {
+                self.end();
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a parser that has read up to `position` has read everything, the end mark included.
     pub fn is_past_end(&self, position: u64) -> bool {
         self.content_length.is_some_and(|length| position > length)

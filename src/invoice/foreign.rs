@@ -10,6 +10,10 @@ pub fn foreign_export(names: &[String]) -> Option<&'static str> {
     let has = |wanted: &[&str]| wanted.iter().all(|name| set.contains(name));
     let any = |wanted: &str| names.iter().any(|name| name.starts_with(wanted));
     let named = [
+        (
+            has(&["start_time", "usage_bytes"]),
+            "an OpenAI usage export of vector stores, whose money is in the cost export",
+        ),
         (has(&["generation_id", "model_permaslug"]), "an OpenRouter activity export"),
         (has(&["slug", "byok usage"]), "an OpenRouter activity export by day and model"),
         (

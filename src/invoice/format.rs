@@ -42,6 +42,10 @@ pub enum UsageCapability {
     Transcription,
     /// Code interpreter sessions.
     CodeSessions,
+    /// Web searches.
+    WebSearches,
+    /// File searches.
+    FileSearches,
 }
 
 /// The side of the books an export belongs to.
@@ -99,6 +103,9 @@ const OPENAI_USAGE: &[&str] = &[
     "characters",
     "seconds",
     "num_sessions",
+    "num_requests",
+    "context_level",
+    "vector_store_id",
     "sessions",
     "source",
     "size",
@@ -288,6 +295,8 @@ impl ExportFormat {
                 UsageCapability::Speech => "openai.usage_csv.audio_speeches",
                 UsageCapability::Transcription => "openai.usage_csv.audio_transcriptions",
                 UsageCapability::CodeSessions => "openai.usage_csv.code_interpreter_sessions",
+                UsageCapability::WebSearches => "openai.usage_csv.web_search_calls",
+                UsageCapability::FileSearches => "openai.usage_csv.file_search_calls",
             },
             Self::OpenAiNothingUsed => "openai.nothing_used_csv",
             Self::AnthropicCost => "anthropic.cost_csv",
@@ -310,6 +319,8 @@ impl fmt::Display for ExportFormat {
                 UsageCapability::Speech => "an OpenAI usage export of speech",
                 UsageCapability::Transcription => "an OpenAI usage export of transcription",
                 UsageCapability::CodeSessions => "an OpenAI usage export of code sessions",
+                UsageCapability::WebSearches => "an OpenAI usage export of web searches",
+                UsageCapability::FileSearches => "an OpenAI usage export of file searches",
             },
             Self::OpenAiNothingUsed => "an OpenAI export of a span in which nothing was used",
             Self::AnthropicCost => "an Anthropic cost export",
@@ -346,6 +357,12 @@ fn openai(names: &[String], file_name: &str) -> Option<ExportFormat> {
     }
     if has("num_sessions") || has("sessions") {
         return usage(UsageCapability::CodeSessions);
+    }
+    if has("num_requests") && (has("context_level") || has("num_model_requests")) {
+        return usage(UsageCapability::WebSearches);
+    }
+    if has("num_requests") {
+        return usage(UsageCapability::FileSearches);
     }
     if has("output_tokens") {
         return usage(UsageCapability::Completions);

@@ -1,13 +1,15 @@
 //! One grammar per export: how its rows are read, and which of them are totals.
 
+use rust_decimal::Decimal;
+
 use crate::invoice::format::ExportFormat;
 use crate::invoice::header::Header;
-use crate::invoice::numbers::{self, trimmed};
+use crate::invoice::numbers::{self, Printed, trimmed};
 use crate::invoice::record::{Draft, RawCells, Reading};
 use crate::invoice::refusal::RowFault;
 use crate::invoice::summary::{Gathering, Noticed};
 use crate::invoice::{anthropic, openai, openai_usage};
-use crate::money::{Currency, canonical_text};
+use crate::money::{Currency, canonical_text, exact_sub};
 
 /// The reader of the rows of one export.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Grammar {
             Self::OpenAiCost(rows) => rows.read(row, cells, noticed, &mut draft.line),
             Self::OpenAiUsage(rows) => rows.read(row, cells, noticed, &mut draft.usage),
             Self::OpenAiTime(bucket) => {
-                bucket.read(cells).map(|period| Reading::Empty(Some(period)))
+                bucket.read(cells).map(|(period, _)| Reading::Empty(Some(period)))
             }
             Self::AnthropicCost(rows) => rows.read(row, cells, noticed, &mut draft.line),
             Self::AnthropicTokens(rows) => rows.read(row, cells, noticed, &mut draft.usage),
@@ -124,7 +126,7 @@ pub fn check_total(
     let printed =
         numbers::amount(cells.raw(amount), header.decimal_mark(), currency).map_err(fault)?;
     match currency.and_then(|currency| gathering.sum(currency)) {
-        Some(sum) if sum == printed.value => Ok(()),
+        Some(sum) if is_rounded(sum, printed) => Ok(()),
         Some(sum) => Err(fault(format!(
             "the {word:?} row says {}, the rows above it add up to {}: rows are missing or were \
              changed",
@@ -132,5 +134,15 @@ pub fn check_total(
             canonical_text(sum)
         ))),
         None => Err(fault(format!("the {word:?} row says no currency"))),
+    }
+}
+
+/// Whether a sum is what a total prints, at the decimals it prints; of cents at least.
+fn is_rounded(sum: Decimal, printed: Printed) -> bool {
+    const CENTS: u32 = 2;
+    let half_a_digit = Decimal::try_new(5, printed.decimals.max(CENTS) + 1).ok();
+    match (exact_sub(sum, printed.value), half_a_digit) {
+        (Some(difference), Some(half)) => difference.abs() <= half && !half.is_zero(),
+        _ => sum == printed.value,
     }
 }

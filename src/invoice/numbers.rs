@@ -84,9 +84,13 @@ pub fn amount(
     if plain.ends_with('.') {
         return refused("no digit follows the decimal mark");
     }
-    let value = if negative || sign == "-" { -value } else { value };
+    // Minus zero is zero.
+    let value = if (negative || sign == "-") && !value.is_zero() { -value } else { value };
     Ok(Printed { value, decimals: decimals_of(&plain) })
 }
+
+/// No export counts as many: a thousand million million. Sums of counts below cannot overflow.
+const COUNT_LIMIT: u64 = 1_000_000_000_000_000;
 
 /// Reads a count: a whole number, also printed as `4.0` or with thousands separators.
 ///
@@ -98,13 +102,15 @@ pub fn count(cell: &str, mark: DecimalMark) -> Result<u64, String> {
         let whole = trimmed_cell.strip_suffix(".0").unwrap_or(trimmed_cell);
         if whole.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(count) = whole.parse()
+            && count <= COUNT_LIMIT
         {
             return Ok(count);
         }
     }
     let printed = amount(cell, mark, None).map_err(|why| why.replace("an amount", "a count"))?;
     whole_units(printed.value, 1)
-        .ok_or_else(|| format!("{:?} is not a whole, non-negative count", excerpt(cell)))
+        .filter(|count| *count <= COUNT_LIMIT)
+        .ok_or_else(|| format!("{:?} is not a whole, non-negative, plausible count", excerpt(cell)))
 }
 
 /// `value` × `atoms`, where that is a whole number of atoms.
@@ -123,6 +129,7 @@ pub fn decimals_of(text: &str) -> u32 {
 }
 
 /// Without blanks, no-break and zero-width ones included, at both ends.
+#[inline]
 pub fn trimmed(cell: &str) -> &str {
     if let ([first, ..], [.., last]) = (cell.as_bytes(), cell.as_bytes())
         && first.is_ascii_graphic()
@@ -334,7 +341,8 @@ mod tests {
         assert_eq!(read("1,124,832"), Ok(1_124_832));
         assert_eq!(read("0"), Ok(0));
         assert_eq!(read("3.1422E4"), Ok(31_422));
-        for cell in ["4.5", "-1", "", "4.0.0", "1e30", "$4", "true"] {
+        for cell in ["4.5", "-1", "", "4.0.0", "1e30", "$4", "true", "18446744073709551615", "1e16"]
+        {
             assert!(read(cell).is_err(), "{cell:?}");
         }
     }

@@ -19,7 +19,7 @@ const REMEMBERED: usize = 512;
 #[derive(Debug)]
 pub struct Bucket {
     columns: [Option<usize>; 4],
-    last: Option<([String; 4], ChargePeriod)>,
+    last: Option<([String; 4], ChargePeriod, BucketWidth)>,
 }
 
 /// Reads the rows of a cost export.
@@ -51,12 +51,12 @@ impl Bucket {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(&mut self, cells: RawCells<'_>) -> Result<ChargePeriod, RowFault> {
+    pub fn read(&mut self, cells: RawCells<'_>) -> Result<(ChargePeriod, BucketWidth), RowFault> {
         let raw = self.columns.map(|column| cells.raw(column));
-        if let Some((known, period)) = &self.last
+        if let Some((known, period, width)) = &self.last
             && known.iter().zip(raw).all(|(known, cell)| known == cell)
         {
-            return Ok(*period);
+            return Ok((*period, *width));
         }
         let [start, end, start_iso, end_iso] = self.columns;
         let start = instant(cells, start, start_iso)?;
@@ -65,8 +65,9 @@ impl Bucket {
             return Err(RowFault::row("the bucket ends before it begins"));
         }
         let period = ChargePeriod { start, end };
-        self.last = Some((raw.map(str::to_owned), period));
-        Ok(period)
+        let width = width_of(period);
+        self.last = Some((raw.map(str::to_owned), period, width));
+        Ok((period, width))
     }
 }
 
@@ -126,8 +127,8 @@ impl CostRows {
         noticed: &mut Noticed,
         line: &mut BilledLine,
     ) -> Result<Reading, RowFault> {
-        let period = self.bucket.read(cells)?;
-        if width_of(period) != BucketWidth::Day {
+        let (period, width) = self.bucket.read(cells)?;
+        if width != BucketWidth::Day {
             return Err(RowFault::row(format!(
                 "{} to {} is not one UTC day, as the rows of a cost export are",
                 period.start, period.end
@@ -153,9 +154,9 @@ impl CostRows {
         let printed = numbers::amount(cells.raw(self.amount), self.mark, Some(currency))
             .map_err(|why| fault(self.amount, why))?;
         let description = cells.text(self.line_item).unwrap_or_default();
-        remember(&mut self.items, description);
+        let place = remember(&mut self.items, description);
         let no_item = LineItem::default();
-        let item = self.items.get(place_of(description)).map_or(&no_item, |(_, item)| item);
+        let item = self.items.get(place).map_or(&no_item, |(_, item)| item);
         let (meter, quantity) = self.quantity(row, cells, item, noticed)?;
         if meter.is_none() && !description.is_empty() {
             noticed.once("a line item that names no meter: its money stays unmapped", row);
@@ -200,6 +201,10 @@ impl CostRows {
         let unit = cells.text(self.unit).unwrap_or_default();
         let meter = meter_by_unit(item, unit);
         let Some(cell) = cells.text(self.quantity) else { return Ok((meter, None)) };
+        if cell.starts_with(['-', '(', '\u{2212}']) {
+            noticed.once("a negative quantity, as of a refund: left unknown", row);
+            return Ok((meter, None));
+        }
         if let Some(meter) = meter
             && atoms_per(unit, meter) == Some(1)
         {
@@ -232,23 +237,31 @@ impl CostRows {
     }
 }
 
-/// Parses a line item unless its place holds it already.
-fn remember(items: &mut [(String, LineItem)], text: &str) {
-    if let Some((known, item)) = items.get_mut(place_of(text))
+/// The place of a line item, parsed unless it stands there already.
+fn remember(items: &mut [(String, LineItem)], text: &str) -> usize {
+    let place = place_of(text.as_bytes());
+    if let Some((known, item)) = items.get_mut(place)
         && known != text
     {
         *item = LineItem::parse(text);
         text.clone_into(known);
     }
+    place
 }
 
-/// Where a line item is remembered: by its length and its letters, cheaply (FNV-1a).
-fn place_of(text: &str) -> usize {
-    let mut hash = 0x811c_9dc5_u32;
-    for byte in text.bytes() {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+/// Where a line item is remembered: by its length and its letters, eight at a time.
+fn place_of(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [0; 8];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
     }
-    (hash ^ (hash >> 16)) as usize % REMEMBERED
+    let mut hash = text.len() as u64;
+    for word in words.iter().chain([&last]) {
+        hash =
+            (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+    usize::try_from(hash >> 55).unwrap_or(0) % REMEMBERED
 }
 
 /// The unit decides for models that are billed by time or by piece, and overrules image tokens.

@@ -202,9 +202,13 @@ impl Refusal {
     }
 }
 
-/// The first characters of a text that came from a file, for a message.
+/// The first characters of a text that came from a file, for a message. What could be an e-mail
+/// address in the wrong column is not repeated.
 pub fn excerpt(text: &str) -> String {
     const SHOWN: usize = 60;
+    if text.contains('@') {
+        return "(a text with an @, not shown)".to_owned();
+    }
     let mut shown: String = text.chars().take(SHOWN).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');

@@ -157,6 +157,11 @@ impl<'a> Rows<'a> {
         &self.header
     }
 
+    /// Bytes of text read so far, for a progress bar. Dropping the reader cancels the reading.
+    pub fn position(&self) -> u64 {
+        self.csv.position().byte()
+    }
+
     /// Reads the next row; `None` at the end of the file.
     ///
     /// # Errors
@@ -261,9 +266,6 @@ impl<'a> Rows<'a> {
     fn problem(&mut self, fault: RowFault) -> Problem {
         let line = self.line();
         let repeated = self.record.iter().eq(self.header.spelled.iter());
-        if self.record.len() != self.header.names.len() {
-            self.record.clear();
-        }
         let (column, reason) = if repeated {
             (None, "the header is repeated: files were joined; drop each by itself".to_owned())
         } else {
@@ -278,7 +280,15 @@ impl<'a> Rows<'a> {
             return Err(RowFault::row(why));
         }
         self.hash_personal();
-        self.whole()?;
+        if self.record.len() < self.header.names.len()
+            && let Err(refusal) = self.csv.get_mut().look_ahead()
+        {
+            return Err(RowFault::row(format!("the row is cut off: {refusal}")));
+        }
+        if let Err(fault) = self.whole() {
+            self.record.clear();
+            return Err(fault);
+        }
         let cells = RawCells::new(&self.header, &self.record);
         if cells.is_blank() {
             return Ok(Some(Reading::Empty(None)));

@@ -1,6 +1,7 @@
 //! What a whole file came to: rows by kind, exact sums per currency, days covered, what was noticed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -53,6 +54,24 @@ pub enum Grain {
     Quantities,
     /// Nothing was charged or used.
     Nothing,
+}
+
+/// In words, for a preview.
+impl fmt::Display for Grain {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::DayTotal => "one total a day: only the total can be compared",
+            Self::MeterWithQuantity => {
+                "by day, model and meter, with quantities: quantity and price can be told apart"
+            }
+            Self::MeterMoney => {
+                "by day, model and meter, money only: add the usage export to tell quantity from \
+                 price"
+            }
+            Self::Quantities => "quantities by model: add the cost export for the money",
+            Self::Nothing => "nothing was charged or used",
+        })
+    }
 }
 
 /// What a whole file came to.

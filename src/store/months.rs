@@ -53,6 +53,10 @@ GROUP BY b.provider, b.account, b.format, d.day";
 const BEGINNINGS: &str = "
 SELECT provider, MIN(hour) AS first_hour FROM attempt_rollups GROUP BY provider";
 
+const APPEND: &str = "
+INSERT INTO reports (report, made_at, provider, account, period, inputs_hash, status, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
 const REPORTS: &str = "
 SELECT * FROM reports r
 WHERE period >= $1 AND period <= $2
@@ -116,6 +120,30 @@ pub async fn reports(
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Appends a report; the ones before stay.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn append_report(
+    books: &Books,
+    record: &ReportRecord,
+    inputs_hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(APPEND)
+        .bind(&record.report)
+        .bind(record.made_at.micros())
+        .bind(&record.provider)
+        .bind(&record.account)
+        .bind(record.period.to_string())
+        .bind(inputs_hash)
+        .bind(&record.status)
+        .bind(&record.body)
+        .execute(books.writer())
+        .await
+        .map_err(StoreError::database("keeping a report"))?;
+    Ok(())
 }
 
 /// Providers with attempts, and the hour of their first one.

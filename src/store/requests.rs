@@ -463,3 +463,49 @@ fn read_count(row: &SqliteRow) -> Result<CountRecord, StoreError> {
         estimated_parts: get_json(row, "estimated_parts")?,
     })
 }
+
+/// What a provider needs to find a call of ours: when it was sent, and their own ids of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderCall {
+    /// Our attempt.
+    pub attempt: String,
+    /// When it was sent.
+    pub started_at: Timestamp,
+    /// The model that answered, else the one asked for.
+    pub model: Option<String>,
+    /// Their id from the answer's headers.
+    pub provider_request_id: Option<String>,
+    /// Their id in the answer's body.
+    pub provider_response_id: Option<String>,
+}
+
+const CALLS: &str = "
+SELECT i.attempt, i.started_at, COALESCE(s.model_served, i.model_requested) AS model,
+       s.provider_request_id, s.provider_response_id
+FROM json_each($1) wanted
+JOIN intents i ON i.attempt = wanted.value
+LEFT JOIN settlements s ON s.attempt = i.attempt
+     AND s.revision = (SELECT MAX(revision) FROM settlements WHERE attempt = i.attempt)
+ORDER BY i.started_at, i.attempt";
+
+/// The provider's ids of some attempts, oldest first; attempts not in the books are left out.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn provider_calls(
+    books: &Books,
+    attempts: &[String],
+) -> Result<Vec<ProviderCall>, StoreError> {
+    let wanted = Value::from(attempts.to_vec()).to_string();
+    let rows = sqlx::query(CALLS).bind(wanted).fetch_all(books.pool()).await;
+    let read = |row| {
+        Ok(ProviderCall {
+            attempt: get(row, "attempt")?,
+            started_at: Timestamp::from_micros(get(row, "started_at")?),
+            model: get(row, "model")?,
+            provider_request_id: get(row, "provider_request_id")?,
+            provider_response_id: get(row, "provider_response_id")?,
+        })
+    };
+    rows.map_err(StoreError::database("provider ids"))?.iter().map(read).collect()
+}

@@ -22,6 +22,7 @@ use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
 use crate::dashboard;
+use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
@@ -161,6 +162,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
     let books = Books::open(&config.data).await?;
     let prices = price_table(&config)?;
     books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
+    let page_prices = Arc::new(prices.clone());
     let gateway = gateway(&config, &clock, &journal, prices)?;
     let listener = bind(config.listen).await?;
     let proxy_addr = listener.local_addr().unwrap_or(config.listen);
@@ -196,6 +198,9 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
         proxy_base_url: format!("http://{proxy_addr}"),
         banner,
         allowed_hosts: Vec::new(),
+        prices: page_prices,
+        personal_key: Fingerprinter::open(&config.data)?.personal_key(),
+        drops: Drops::default(),
     });
     let poster = Poster::new(journal.clone(), books.clone()).await?;
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();

@@ -1,9 +1,8 @@
-//! The story after the fact: what the journal holds is posted, verified, kept and let go.
+//! The story after the fact: post, import, close.
 
 pub mod backup;
 pub mod close;
 pub mod import;
 pub mod post;
-pub mod preview;
 pub mod retention;
 pub mod verify;

@@ -219,7 +219,7 @@ async fn empty(
     account: &str,
 ) -> Result<EmptyReport, PageError> {
     let first = month.first_day();
-    let days = imports::speaking_days(&state.books, first, month.next().first_day()).await?;
+    let days = store::covered_days(&state.books, first, month.next().first_day()).await?;
     let own = days.iter().filter(|day| {
         day.provider == provider
             && (account.is_empty() || day.account == account)
@@ -289,7 +289,7 @@ async fn newest_import(
     record: &ReportRecord,
 ) -> Result<Option<Timestamp>, PageError> {
     let (from, until) = (record.period.first_day(), record.period.next().first_day());
-    let days = imports::speaking_days(&state.books, from, until).await?;
+    let days = store::covered_days(&state.books, from, until).await?;
     let own = days
         .iter()
         .filter(|day| day.provider == record.provider && day.account == record.account);
@@ -552,10 +552,10 @@ async fn make_claim(
         PageError::NotFound(format!("{provider} {month} has not been compared yet."))
     })?;
     let body = read_body(&record)?;
-    let batches: BTreeMap<String, String> = imports::batches(&state.books)
+    let batches: BTreeMap<String, String> = imports::sealed_batches(&state.books)
         .await?
         .into_iter()
-        .map(|batch| (batch.head.batch, batch.head.file_name))
+        .map(|batch| (batch.batch, batch.file_name))
         .collect();
     let figure = |value: Decimal| Figure::new(value, body.currency);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);

@@ -13,7 +13,6 @@ pub mod projection;
 pub mod read;
 pub mod reports;
 pub mod requests;
-pub mod imports;
 pub mod rollups;
 mod rows;
 mod states;

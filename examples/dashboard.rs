@@ -2,7 +2,10 @@
 //! pages are looked at with. `cargo run --example dashboard -- [PORT] [--empty]`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example tells and stops")]
 
-use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
+use std::io::Cursor;
+use std::sync::Arc;
+
+use counterfoil::bookkeeping::import::{ImportWish, import};
 use counterfoil::dashboard;
 use counterfoil::dashboard::drops::Drops;
 use counterfoil::dashboard::state::DashboardState;
@@ -17,6 +20,7 @@ use counterfoil::names::{
 };
 use counterfoil::period::{DAY_US, HOUR_US, SECOND_US, Timestamp};
 use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
+use counterfoil::pricing::table::PriceTable;
 use counterfoil::store::books::Books;
 use counterfoil::store::months::{ReportRecord, append_report};
 use counterfoil::store::posting::{PostingRecord, post};
@@ -79,6 +83,7 @@ async fn main() {
         proxy_base_url: "http://127.0.0.1:4180".to_owned(),
         banner: Some("Example books: every figure here is made up.".to_owned()),
         allowed_hosts: Vec::new(),
+        prices: Arc::new(PriceTable::builtin().unwrap()),
         personal_key: b"key of an example".to_vec(),
         drops: Drops::default(),
     };
@@ -129,11 +134,10 @@ async fn bill(books: &Books, now: Timestamp) {
             );
         }
     }
-    let file = ExportFile {
-        name: "cost_2026-11-01_2026-11-20.csv".to_owned(),
-        bytes: ExportBytes::Memory(text.into()),
-    };
-    import(books, &file, &ImportChoice::default(), now.plus_micros(-DAY_US)).await.unwrap();
+    let (name, key) = ("cost_2026-11-01_2026-11-20.csv", b"key of an example");
+    let clock = Clock::new(move || now.plus_micros(-DAY_US));
+    let source = Cursor::new(text.into_bytes());
+    import(books, name, source, key, &ImportWish::default(), &clock).await.unwrap();
     let record = ReportRecord {
         report: "01a1fdfc-0000-7000-8000-00000000beef".to_owned(),
         made_at: now.plus_micros(-9 * DAY_US),

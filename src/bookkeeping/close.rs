@@ -210,9 +210,15 @@ pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError>
     if let Some(account) = &month.account {
         return Ok(account.clone());
     }
-    let known = imports::accounts(books, month.provider.as_str()).await?;
+    let records = imports::batches(books).await?;
+    let known: BTreeSet<String> = records
+        .into_iter()
+        .filter(|record| record.withdrawn_at.is_none())
+        .filter(|record| record.head.provider == month.provider.as_str())
+        .map(|record| record.head.account)
+        .collect();
     match known.len() {
-        0 => Ok(crate::bookkeeping::import::ONLY_ACCOUNT.to_owned()),
+        0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
         1 => Ok(known.first().cloned().unwrap_or_default()),
         _ => Err(CloseError::WhichAccount {
             provider: month.provider.clone(),
@@ -275,28 +281,36 @@ async fn import_facts(
 ) -> Result<Vec<ImportFact>, CloseError> {
     let provider = month.provider.as_str();
     let (from, until) = (month.period.first_day(), month.period.next().first_day());
+    let mut speaking = imports::speaking_days(books, from, until).await?;
+    speaking.retain(|day| day.provider == provider && day.account == account);
     let mut by_batch: BTreeMap<String, ImportFact> = BTreeMap::new();
-    for (batch, days) in imports::speaking(books, provider, account, from, until).await? {
+    let records = imports::batches(books).await?;
+    for record in records.into_iter().filter(|record| record.withdrawn_at.is_none()) {
+        let own = speaking.iter().filter(|day| day.batch == record.head.batch);
+        let covered_days: Vec<_> = own.map(|day| day.day).collect();
+        if covered_days.is_empty() {
+            continue;
+        }
         let fact = ImportFact {
-            batch: batch.batch.clone(),
-            file_hash: batch.content_sha256,
-            kind: batch.format,
-            covered_days: days.into_iter().collect(),
-            exported_at: Some(batch.sealed_at),
+            batch: record.head.batch.clone(),
+            file_hash: record.head.file_sha256,
+            kind: record.head.format,
+            covered_days,
+            exported_at: Some(record.sealed_at),
             lines: Vec::new(),
             usage: Vec::new(),
             stated_total: None,
         };
-        by_batch.insert(batch.batch, fact);
+        by_batch.insert(record.head.batch, fact);
     }
-    for imported in imports::lines_of_month(books, provider, account, month.period).await? {
-        if let Some(fact) = by_batch.get_mut(&imported.batch) {
-            fact.lines.push(imported.line);
+    for stored in imports::billed_lines(books, &speaking).await? {
+        if let Some(fact) = by_batch.get_mut(&stored.batch) {
+            fact.lines.push(stored.line);
         }
     }
-    for imported in imports::usage_of_month(books, provider, account, month.period).await? {
-        if let Some(fact) = by_batch.get_mut(&imported.batch) {
-            fact.usage.push(imported.row);
+    for stored in imports::usage_rows(books, &speaking).await? {
+        if let Some(fact) = by_batch.get_mut(&stored.batch) {
+            fact.usage.push(stored.usage);
         }
     }
     Ok(by_batch.into_values().collect())

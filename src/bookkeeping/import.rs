@@ -1,448 +1,536 @@
-//! Importing an export: read whole and judged first, then stored under a seal, or not at all.
+//! Import: an export's bytes become a sealed batch of billed lines or usage rows, or nothing.
 
-use std::collections::BTreeSet;
-use std::io::{Read, Seek};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 
+use bytes::Bytes;
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use uuid::{NoContext, Timestamp as IdTime, Uuid};
 
+use crate::bookkeeping::preview::{self, Replaced};
 use crate::invoice::export::Export;
 use crate::invoice::format::{ExportFormat, ExportSide};
-use crate::invoice::refusal::Refusal;
-use crate::invoice::rows::{Row, Rows};
-use crate::invoice::summary::Summary;
-use crate::names::{Clock, new_id};
-use crate::period::HOUR_US;
+use crate::invoice::line::{BilledLine, UsageRow};
+use crate::invoice::record::RawCells;
+use crate::invoice::refusal::{Problem, Refusal};
+use crate::invoice::rows::{Placed, Row};
+use crate::invoice::summary::{Grain, RowCounts, Summary};
+use crate::money::{Currency, canonical_text, exact_add};
+use crate::period::{HOUR_US, SECOND_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::imports::{self, BatchHead, SealedBatch, StoredRow};
+use crate::store::imports::{self, BatchHead, LineRow, QuantityRow, Seal, TOTALS_ONLY};
 
-/// Rows stored in one transaction.
-const CHUNK: usize = 1_000;
-/// Chunks read ahead of the books.
-const CHUNKS_AHEAD: usize = 4;
-/// An unsealed batch older than this is the rest of an import that died.
-const STALE_AFTER_US: i64 = HOUR_US;
-/// The account of a provider of whom no other account is known.
-pub const ONLY_ACCOUNT: &str = "default";
+/// A file to be imported.
+#[derive(Clone, Debug)]
+pub struct ExportFile {
+    /// Its name, for people and for what the name promises.
+    pub name: String,
+    /// Where its bytes are.
+    pub bytes: ExportBytes,
+}
 
-/// What a person says of a file besides the file.
+/// Where a file's bytes are.
+#[derive(Clone, Debug)]
+pub enum ExportBytes {
+    /// On disk; read in constant memory.
+    Path(PathBuf),
+    /// Uploaded.
+    Memory(Bytes),
+}
+
+/// What the person said besides the files.
 #[derive(Clone, Debug, Default)]
-pub struct ImportWish {
-    /// The account it is of, where the file does not say or there are several.
+pub struct ImportChoice {
+    /// The account a file belongs to that names none.
     pub account: Option<String>,
-    /// The filter it was exported with; empty for none.
-    pub scope: String,
+    /// Key under which personal columns are hashed before storage.
+    pub personal_key: Vec<u8>,
 }
 
-/// One file, judged but not stored.
-#[derive(Clone, Debug, Serialize)]
-pub struct Preview {
-    /// The file's name, without folders.
-    pub file: String,
-    /// What it is, in the books' words.
-    pub format: String,
-    /// What it is, in a person's words.
-    pub title: String,
-    /// Who billed.
-    pub provider: String,
-    /// The account it will be booked under; `None`: one must be named.
-    pub account: Option<String>,
-    /// Accounts to choose from, where one must be named.
-    pub account_choices: BTreeSet<String>,
-    /// First and last day it speaks of.
-    pub period: Option<(NaiveDate, NaiveDate)>,
-    /// Everything it came to.
-    pub summary: Summary,
-    /// Days whose money may still move.
-    pub open_days: Vec<NaiveDate>,
-    /// Earlier batches some of whose days it replaces.
-    pub replaces: Vec<Replaced>,
-    /// The batch that already holds the same content.
-    pub already: Option<String>,
-    /// Other exports of the same month that a reconciliation wants.
-    pub still_missing: Vec<String>,
-    /// Hash over header and cells.
-    #[serde(skip)]
-    pub content_sha256: String,
-    /// What it replaces and is replaced by: `cost`, or the format of a usage export.
-    #[serde(skip)]
-    pub kind: &'static str,
-}
-
-/// What an import does to an earlier batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Replaced {
-    /// The earlier batch.
-    pub batch: String,
-    /// Its file.
-    pub file: String,
-    /// How many of its days now speak through the new batch.
-    pub days: usize,
-}
-
-/// One imported file.
+/// One sealed batch, as `counterfoil import --json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Imported {
-    /// The new batch, or the one that already held the same content.
+    /// Its id; of the earlier batch where the same bytes were imported before.
     pub batch: String,
-    /// Whether it was there before, so that nothing was stored.
-    pub already_imported: bool,
-    /// What was seen on reading.
-    #[serde(flatten)]
-    pub preview: Preview,
+    /// The file, or the part of a zip.
+    pub file: String,
+    /// The export's name in the books.
+    pub format: ExportFormat,
+    /// Who bills.
+    pub provider: &'static str,
+    /// The account.
+    pub account: String,
+    /// First and last day, both inside; `None` for a file without rows.
+    pub period: Option<(NaiveDate, NaiveDate)>,
+    /// Rows by kind.
+    pub rows: RowCounts,
+    /// Exact sum of the billed lines; `None` where the file holds no money or several currencies.
+    pub sum: Option<String>,
+    /// Of the sum.
+    pub currency: Option<Currency>,
+    /// Exact sums per currency.
+    pub sums: BTreeMap<Currency, String>,
+    /// Nothing: a file with a problem is not imported. Kept so that the shape is always the same.
+    pub problems: Vec<Problem>,
+    /// Days of earlier batches this one speaks for now.
+    pub replaced: Vec<Replaced>,
+    /// Whether these bytes had been imported before, so that nothing was done.
+    pub unchanged: bool,
+    /// What a person should know.
+    pub warnings: Vec<String>,
 }
 
-/// Why a file was not imported. Nothing of it is in the books.
+/// Why a file was not imported. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file is not what can be imported.
-    #[error("{file}: {source}")]
+    /// It is no export of ours, or is damaged.
+    #[error("{file}: {refusal}")]
     Refused {
-        /// The file, and the part of an archive.
+        /// The file.
         file: String,
         /// Why.
-        source: Refusal,
+        refusal: Refusal,
     },
-    /// The file cannot be opened.
-    #[error("{file} cannot be opened: {source}")]
-    Unreadable {
+    /// Some of its rows could not be placed.
+    #[error("{file}: {count} rows could not be placed, so nothing was imported; {first}")]
+    Problems {
         /// The file.
         file: String,
-        /// The system's word.
-        source: std::io::Error,
+        /// How many.
+        count: u64,
+        /// The first one in words.
+        first: String,
+        /// The first hundred.
+        problems: Vec<Problem>,
     },
-    /// Rows could not be placed.
-    #[error("{}: {} of its rows could not be read; nothing was imported. {}", .0.file, .0.summary.rows.problems, first_problem(.0))]
-    Problems(Box<Preview>),
-    /// Several accounts are possible.
-    #[error("{file} does not say which account it is of; name one: --account NAME{}", choices(.known))]
-    WhichAccount {
+    /// It names no account and several are known.
+    #[error(
+        "{file}: the export names no account and the books know several ({known}); say which it \
+         is with --account NAME"
+    )]
+    AccountNeeded {
         /// The file.
         file: String,
-        /// Accounts known for the provider.
-        known: BTreeSet<String>,
+        /// The accounts known of this provider.
+        known: String,
+    },
+    /// It speaks of several accounts at once.
+    #[error("{file}: the export speaks of several accounts ({named}); export each by itself")]
+    SeveralAccounts {
+        /// The file.
+        file: String,
+        /// The accounts it names.
+        named: String,
     },
     /// The books did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The reading task did not end in order.
-    #[error("reading {0} was interrupted; nothing was imported, try again")]
-    Interrupted(String),
+    /// Reading stopped unexpectedly.
+    #[error("{file}: reading it stopped: {reason}")]
+    Stopped {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// Judges a dropped file, every part of it, and stores nothing.
-///
-/// # Errors
-/// [`ImportError`] for the archive as a whole or the first part that is no export.
-pub async fn preview<R: Read + Seek + Send + 'static>(
-    books: &Books,
-    file: &str,
-    source: R,
-    personal_key: &[u8],
-    wish: &ImportWish,
-    clock: &Clock,
-) -> Result<Vec<Preview>, ImportError> {
-    let (_, judged) = judge(file.to_owned(), source, personal_key.to_vec()).await?;
-    let mut previews = Vec::new();
-    for part in judged {
-        previews.push(place(books, part, wish, clock).await?);
+/// A file's bytes, from wherever they are.
+pub(crate) enum Source {
+    File(std::fs::File),
+    Memory(Cursor<Bytes>),
+}
+
+/// Rows on their way to the books.
+#[derive(Default)]
+struct Chunk {
+    lines: Vec<LineRow>,
+    usage: Vec<QuantityRow>,
+}
+
+/// What one part came to when it was read to its end.
+pub(crate) struct PartRead {
+    pub(crate) name: String,
+    pub(crate) format: ExportFormat,
+    pub(crate) header: Vec<String>,
+    pub(crate) fingerprint: String,
+    pub(crate) summary: Summary,
+    pub(crate) hash: String,
+    pub(crate) sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>>,
+}
+
+/// Rows in one transaction.
+const CHUNK_ROWS: usize = 1_000;
+/// Batches older than this without a seal were left by a crash.
+const ABANDONED_US: i64 = 24 * HOUR_US;
+
+impl ExportFile {
+    /// Opens the bytes.
+    pub(crate) fn open(&self) -> io::Result<Source> {
+        match &self.bytes {
+            ExportBytes::Path(path) => std::fs::File::open(path).map(Source::File),
+            ExportBytes::Memory(bytes) => Ok(Source::Memory(Cursor::new(bytes.clone()))),
+        }
     }
-    Ok(previews)
 }
 
-/// Imports a dropped file: all of its parts are judged before the first is stored.
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(into),
+            Self::Memory(bytes) => bytes.read(into),
+        }
+    }
+}
+
+impl Seek for Source {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Memory(bytes) => bytes.seek(to),
+        }
+    }
+}
+
+/// Imports one file, all its parts or nothing. The same bytes a second time change nothing.
 ///
 /// # Errors
-/// [`ImportError`]; parts of an archive sealed before a failing one stay, and are named by a
-/// second import as already there.
-pub async fn import<R: Read + Seek + Send + 'static>(
+/// [`ImportError`], with file, row and reason; nothing is stored then.
+pub async fn import(
     books: &Books,
-    file: &str,
-    source: R,
-    personal_key: &[u8],
-    wish: &ImportWish,
-    clock: &Clock,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
 ) -> Result<Vec<Imported>, ImportError> {
-    imports::sweep_unsealed(books, clock.now().plus_micros(-STALE_AFTER_US)).await?;
-    let (mut export, judged) = judge(file.to_owned(), source, personal_key.to_vec()).await?;
-    let mut placed = Vec::new();
-    for (part, judged) in judged.into_iter().enumerate() {
-        let preview = place(books, judged, wish, clock).await?;
-        if !preview.summary.is_clean() {
-            return Err(ImportError::Problems(Box::new(preview)));
-        }
-        if preview.account.is_none() && preview.already.is_none() {
-            let known = preview.account_choices;
-            return Err(ImportError::WhichAccount { file: preview.file, known });
-        }
-        placed.push((part, preview));
+    imports::sweep_older(books, &lowest_id(now.plus_micros(-ABANDONED_US)).to_string()).await?;
+    let (parts, sha256, size) = look(file, &choice.personal_key).await?;
+    let mut batches = Vec::new();
+    let read = read_all(books, file, choice, now, &parts, &mut batches).await;
+    let sealed = match read {
+        Ok(read) => finish(books, file, choice, now, &batches, read, (&sha256, size)).await,
+        Err(error) => Err(error),
+    };
+    let kept = |batch: &String| {
+        sealed.as_ref().is_ok_and(|done| done.iter().any(|one| one.batch == *batch))
+    };
+    for batch in batches.iter().filter(|batch| !kept(batch)) {
+        imports::sweep(books, batch).await?;
     }
-    let mut imported = Vec::new();
-    for (part, preview) in placed {
-        if let Some(batch) = preview.already.clone() {
-            imported.push(Imported { batch, already_imported: true, preview });
+    sealed
+}
+
+async fn read_all(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    parts: &[String],
+    batches: &mut Vec<String>,
+) -> Result<Vec<PartRead>, ImportError> {
+    let mut read = Vec::new();
+    for part in 0..parts.len() {
+        let batch = batch_id(now).to_string();
+        batches.push(batch.clone());
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(4);
+        let (file_too, key) = (file.clone(), choice.personal_key.clone());
+        let reader = spawn_blocking(move || {
+            read_part(&file_too, part, &key, |chunk| sender.blocking_send(chunk).is_ok())
+        });
+        while let Some(chunk) = chunks.recv().await {
+            imports::add_rows(books, &batch, &chunk.lines, &chunk.usage).await?;
+        }
+        let one = joined(file, reader.await)?;
+        if !one.summary.is_clean() {
+            return Err(problems(&one));
+        }
+        read.push(one);
+    }
+    Ok(read)
+}
+
+async fn finish(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    batches: &[String],
+    read: Vec<PartRead>,
+    (sha256, size): (&str, u64),
+) -> Result<Vec<Imported>, ImportError> {
+    let known = imports::batches(books).await?;
+    let (mut seals, mut done) = (Vec::new(), Vec::new());
+    for (part, batch) in read.into_iter().zip(batches) {
+        let account = preview::account_of(&part, choice.account.as_deref(), &known)?;
+        let sha256 = part_hash(sha256, &part.name);
+        let before = known.iter().find(|record| {
+            record.head.file_sha256 == sha256
+                && record.head.account == account
+                && record.withdrawn_at.is_none()
+        });
+        if let Some(before) = before {
+            done.push(imported(&part, before.head.batch.clone(), account, Vec::new(), true));
             continue;
         }
-        let (returned, batch) = store(books, export, part, &preview, wish, clock).await?;
-        export = returned;
-        imported.push(Imported { batch, already_imported: false, preview });
-    }
-    Ok(imported)
-}
-
-/// What reading a part found.
-struct Judged {
-    file: String,
-    format: ExportFormat,
-    summary: Summary,
-    content_sha256: String,
-}
-
-async fn judge<R: Read + Seek + Send + 'static>(
-    file: String,
-    source: R,
-    personal_key: Vec<u8>,
-) -> Result<(Export<R>, Vec<Judged>), ImportError> {
-    let interrupted = ImportError::Interrupted(file.clone());
-    let reading = move || {
-        let refused = |part: &str| {
-            let file = if part.is_empty() { file.clone() } else { format!("{file}: {part}") };
-            move |source| ImportError::Refused { file, source }
+        let replaced = preview::replaced_by(books, &part, &account).await?;
+        let head = BatchHead {
+            batch: batch.clone(),
+            opened_at: now,
+            provider: part.format.provider().to_owned(),
+            account: account.clone(),
+            format: part.format.as_str().to_owned(),
+            scope: scope(&part).to_owned(),
+            file_name: file.name.clone(),
+            file_sha256: sha256,
+            file_bytes: size,
+            header: part.header.clone(),
+            header_fingerprint: part.fingerprint.clone(),
         };
-        let mut export = Export::open(&file, source, &personal_key).map_err(refused(""))?;
-        let mut judged = Vec::new();
-        for part in 0..export.parts().len() {
-            let name = export.parts().get(part).cloned().unwrap_or_default();
-            let within = if name == file { "" } else { name.as_str() };
-            let mut rows = export.read(part).map_err(refused(within))?;
-            let mut hash = Sha256::new();
-            hash.update(cells_json(&rows.header().spelled));
-            while let Some(placed) = rows.next_row().map_err(refused(within))? {
-                hash.update(cells_json(&placed.cells));
-            }
-            let format = rows.format();
-            let summary = rows.finish().map_err(refused(within))?;
-            let content_sha256 = hex(&hash.finalize());
-            judged.push(Judged { file: name, format, summary, content_sha256 });
-        }
-        Ok((export, judged))
-    };
-    tokio::task::spawn_blocking(reading).await.map_err(|_| interrupted)?
+        seals.push(Seal {
+            head,
+            sealed_at: now,
+            summary: sealed_summary(&part, &replaced),
+            hash: part.hash.clone(),
+            days: part.summary.days.iter().copied().collect(),
+        });
+        done.push(imported(&part, batch.clone(), account, replaced, false));
+    }
+    imports::seal(books, &seals).await?;
+    Ok(done)
 }
 
-/// Finds the account, what is replaced, and what is still missing.
-async fn place(
-    books: &Books,
-    judged: Judged,
-    wish: &ImportWish,
-    clock: &Clock,
-) -> Result<Preview, ImportError> {
-    let provider = judged.format.provider();
-    let batches = imports::sealed_batches(books).await?;
-    let standing: Vec<&SealedBatch> = batches
-        .iter()
-        .filter(|batch| batch.provider == provider && batch.withdrawn.is_none())
-        .collect();
-    let known: BTreeSet<String> = standing.iter().map(|batch| batch.account.clone()).collect();
-    let account = choose_account(wish, &judged.summary, &known);
-    let already = standing
-        .iter()
-        .find(|batch| {
-            batch.content_sha256 == judged.content_sha256
-                && account.as_ref().is_none_or(|account| *account == batch.account)
-        })
-        .map(|batch| batch.batch.clone());
-    let period = judged.summary.first_day().zip(judged.summary.last_day());
-    let mut replaced = Vec::new();
-    let mut present: BTreeSet<String> = BTreeSet::from([replaces(judged.format).to_owned()]);
-    if let (Some(account), Some((first, last))) = (&account, period) {
-        let until = last.succ_opt().unwrap_or(last);
-        for (batch, days) in imports::speaking(books, provider, account, first, until).await? {
-            present.insert(batch.replaces.clone());
-            let days = days.intersection(&judged.summary.days).count();
-            let same_kind = batch.replaces == replaces(judged.format) && batch.scope == wish.scope;
-            if same_kind && days > 0 && Some(&batch.batch) != already.as_ref() {
-                replaced.push(Replaced { batch: batch.batch, file: batch.file_name, days });
-            }
+/// Whether the rows are day totals, which check finer exports and never replace them.
+pub(crate) fn scope(part: &PartRead) -> &'static str {
+    let money = part.format.side() == ExportSide::Cost;
+    if money && part.summary.grain == Grain::DayTotal { TOTALS_ONLY } else { "" }
+}
+
+/// The names of the parts, the hash of the file's bytes and their number.
+pub(crate) async fn look(
+    file: &ExportFile,
+    key: &[u8],
+) -> Result<(Vec<String>, String, u64), ImportError> {
+    let (file_too, key) = (file.clone(), key.to_vec());
+    let looked = spawn_blocking(move || {
+        let mut hasher = Sha256::new();
+        let size = io::copy(&mut file_too.open()?, &mut Hashing(&mut hasher))?;
+        let export = Export::open(&file_too.name, file_too.open()?, &key)?;
+        Ok((export.parts().to_vec(), hexadecimal(&hasher.finalize()), size))
+    });
+    joined(file, looked.await)
+}
+
+/// Reads a part without keeping its rows.
+pub(crate) async fn read_only(
+    file: &ExportFile,
+    part: usize,
+    key: &[u8],
+) -> Result<PartRead, ImportError> {
+    let (file_too, key) = (file.clone(), key.to_vec());
+    let reader = spawn_blocking(move || read_part(&file_too, part, &key, |_| true));
+    joined(file, reader.await)
+}
+
+fn joined<T>(
+    file: &ExportFile,
+    ended: Result<Result<T, Refusal>, tokio::task::JoinError>,
+) -> Result<T, ImportError> {
+    match ended {
+        Ok(read) => {
+            read.map_err(|refusal| ImportError::Refused { file: file.name.clone(), refusal })
+        }
+        Err(error) => {
+            Err(ImportError::Stopped { file: file.name.clone(), reason: error.to_string() })
         }
     }
-    Ok(Preview {
-        file: judged.file,
-        format: judged.format.as_str().to_owned(),
-        title: judged.format.to_string(),
-        provider: provider.to_owned(),
-        account_choices: known.union(&judged.summary.accounts).cloned().collect(),
+}
+
+fn read_part(
+    file: &ExportFile,
+    part: usize,
+    key: &[u8],
+    mut hand_on: impl FnMut(Chunk) -> bool,
+) -> Result<PartRead, Refusal> {
+    let mut export = Export::open(&file.name, file.open()?, key)?;
+    let mut rows = export.read(part)?;
+    let (name, format) = (rows.name().to_owned(), rows.format());
+    let header = rows.header().spelled.clone();
+    let fingerprint = rows.header().fingerprint.clone();
+    let (mut chunk, mut hasher) = (Chunk::default(), Sha256::new());
+    let mut sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>> = BTreeMap::new();
+    while let Some(Placed { row, cells }) = rows.next_row()? {
+        match row {
+            Row::Line(line) => {
+                let sums = sum_by_day.entry(line.period.start.day()).or_default();
+                let sum = sums.entry(line.currency).or_default();
+                // A sum that does not fit is a problem of the summary, which refuses the file.
+                *sum = exact_add(*sum, line.billed_cost).unwrap_or(*sum);
+                chunk.lines.push(line_row(line, cells, &mut hasher));
+            }
+            Row::Usage(usage) => chunk.usage.push(quantity_row(usage, cells, &mut hasher)),
+            Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => continue,
+        }
+        if chunk.lines.len() + chunk.usage.len() >= CHUNK_ROWS
+            && !hand_on(std::mem::take(&mut chunk))
+        {
+            break;
+        }
+    }
+    hand_on(chunk);
+    let summary = rows.finish()?;
+    let hash = hexadecimal(&hasher.finalize());
+    Ok(PartRead { name, format, header, fingerprint, summary, hash, sum_by_day })
+}
+
+fn line_row(
+    line: &BilledLine,
+    cells: RawCells<'_>,
+    hasher: &mut Sha256,
+) -> LineRow {
+    let (text, raw) = (text_of(line), text_of(&cells));
+    hasher.update(text.as_bytes());
+    hasher.update(raw.as_bytes());
+    let category = text_of(&line.category);
+    LineRow {
+        row: line.row,
+        day: line.period.start.day().to_string(),
+        category: category.trim_matches('"').to_owned(),
+        currency: line.currency.to_string(),
+        billed_cost: canonical_text(line.billed_cost),
+        model: line.model.clone(),
+        meter: line.meter.map(|meter| meter.to_string()),
+        line: text,
+        raw,
+    }
+}
+
+fn quantity_row(
+    usage: &UsageRow,
+    cells: RawCells<'_>,
+    hasher: &mut Sha256,
+) -> QuantityRow {
+    let (text, raw) = (text_of(usage), text_of(&cells));
+    hasher.update(text.as_bytes());
+    hasher.update(raw.as_bytes());
+    QuantityRow {
+        row: usage.row,
+        day: usage.period.start.day().to_string(),
+        model: usage.model.clone(),
+        usage: text,
+        raw,
+    }
+}
+
+/// These types have no map keys that are no text, so that writing them cannot fail.
+fn text_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn imported(
+    part: &PartRead,
+    batch: String,
+    account: String,
+    replaced: Vec<Replaced>,
+    unchanged: bool,
+) -> Imported {
+    let summary = &part.summary;
+    let sums: BTreeMap<Currency, String> =
+        summary.sums.iter().map(|(currency, sum)| (*currency, canonical_text(*sum))).collect();
+    let only = if sums.len() == 1 { sums.first_key_value() } else { None };
+    Imported {
+        batch,
+        file: part.name.clone(),
+        format: part.format,
+        provider: part.format.provider(),
         account,
-        period,
-        open_days: judged.summary.open_days(clock.now()).collect(),
-        summary: judged.summary,
-        replaces: replaced,
-        already,
-        still_missing: still_missing(provider, &present),
-        content_sha256: judged.content_sha256,
-        kind: replaces(judged.format),
+        period: summary.first_day().zip(summary.last_day()),
+        rows: summary.rows,
+        sum: only.map(|(_, sum)| sum.clone()),
+        currency: only.map(|(currency, _)| *currency),
+        sums,
+        problems: summary.problems.clone(),
+        replaced,
+        unchanged,
+        warnings: summary.warnings.clone(),
+    }
+}
+
+fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
+    let by_day: BTreeMap<String, BTreeMap<String, String>> = part
+        .sum_by_day
+        .iter()
+        .map(|(day, sums)| {
+            let sums = sums.iter();
+            let sums = sums.map(|(currency, sum)| (currency.to_string(), canonical_text(*sum)));
+            (day.to_string(), sums.collect())
+        })
+        .collect();
+    json!({ "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced })
+}
+
+fn problems(part: &PartRead) -> ImportError {
+    let problems = part.summary.problems.clone();
+    let first = problems.first().map_or_else(String::new, |first| {
+        let mut text = format!("row {}", first.row);
+        if let Some(column) = &first.column {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", column {column}");
+        }
+        format!("{text}: {}", first.reason)
+    });
+    ImportError::Problems {
+        file: part.name.clone(),
+        count: part.summary.rows.problems,
+        first,
+        problems,
+    }
+}
+
+/// A file's hash, told apart by part for an archive of several.
+pub(crate) fn part_hash(file: &str, part: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(file.as_bytes());
+    hasher.update(part.as_bytes());
+    hexadecimal(&hasher.finalize())
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }
 
-/// The account named by the person, else by the file, else the only one there is.
-fn choose_account(
-    wish: &ImportWish,
-    summary: &Summary,
-    known: &BTreeSet<String>,
-) -> Option<String> {
-    let only = |set: &BTreeSet<String>| if set.len() == 1 { set.first().cloned() } else { None };
-    wish.account
-        .clone()
-        .or_else(|| only(&summary.accounts))
-        .or_else(|| only(known))
-        .or_else(|| known.is_empty().then(|| ONLY_ACCOUNT.to_owned()))
+/// A UUIDv7 of that instant.
+fn batch_id(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.micros().div_euclid(SECOND_US)).unwrap_or(0);
+    let nanos = u32::try_from(at.micros().rem_euclid(SECOND_US) * 1_000).unwrap_or(0);
+    Uuid::new_v7(IdTime::from_unix(NoContext, seconds, nanos))
 }
 
-/// What an export replaces and is replaced by.
-fn replaces(format: ExportFormat) -> &'static str {
-    match format.side() {
-        ExportSide::Cost | ExportSide::Either => "cost",
-        ExportSide::Usage => format.as_str(),
-    }
-}
-
-fn still_missing(provider: &str, present: &BTreeSet<String>) -> Vec<String> {
-    let wanted: &[(&str, &str)] = match provider {
-        "openai" => &[
-            ("cost", "OpenAI: Costs, grouped by line item"),
-            ("openai.usage_csv.completions", "OpenAI: Usage (optional, adds request counts)"),
-        ],
-        _ => &[
-            ("cost", "Anthropic: Cost"),
-            ("anthropic.tokens_csv", "Anthropic: Tokens (Cost alone has no quantities)"),
-        ],
-    };
-    let missing = wanted.iter().filter(|(kind, _)| !present.contains(*kind));
-    missing.map(|(_, advice)| (*advice).to_owned()).collect()
-}
-
-/// Reads a part a second time, into the books: rows in small transactions, the seal last.
-async fn store<R: Read + Seek + Send + 'static>(
-    books: &Books,
-    mut export: Export<R>,
-    part: usize,
-    preview: &Preview,
-    wish: &ImportWish,
-    clock: &Clock,
-) -> Result<(Export<R>, String), ImportError> {
-    let interrupted = || ImportError::Interrupted(preview.file.clone());
-    let (sender, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_AHEAD);
-    let file = preview.file.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let read = export.read(part).and_then(|rows| send_rows(rows, &sender));
-        read.map_err(|source| ImportError::Refused { file, source })?;
-        Ok::<_, ImportError>(export)
-    });
-    let batch = new_id(clock.now()).to_string();
-    let mut hash = Sha256::new();
-    while let Some(chunk) = chunks.recv().await {
-        match chunk {
-            Chunk::Head { header, header_fingerprint } => {
-                let head = head(&batch, preview, wish, clock, header, header_fingerprint);
-                imports::open_batch(books, &head).await?;
-            }
-            Chunk::Rows(rows) => {
-                for row in &rows {
-                    hash.update(match row {
-                        StoredRow::Line(_, raw) | StoredRow::Usage(_, raw) => raw,
-                    });
-                }
-                imports::add_rows(books, &batch, &rows).await?;
-            }
-        }
-    }
-    let export = reading.await.map_err(|_| interrupted())??;
-    let summary = serde_json::to_string(preview).unwrap_or_default();
-    let rows_hash = hex(&hash.finalize());
-    let days = &preview.summary.days;
-    imports::seal(books, &batch, clock.now(), days, &summary, &rows_hash).await?;
-    Ok((export, batch))
-}
-
-enum Chunk {
-    Head { header: Vec<String>, header_fingerprint: String },
-    Rows(Vec<StoredRow>),
-}
-
-fn send_rows(mut rows: Rows<'_>, sender: &mpsc::Sender<Chunk>) -> Result<(), Refusal> {
-    let header = rows.header().spelled.clone();
-    let header_fingerprint = rows.header().fingerprint.clone();
-    // A closed channel means the books refused; the writer says so, there is nothing to add here.
-    let mut open = sender.blocking_send(Chunk::Head { header, header_fingerprint }).is_ok();
-    let mut chunk = Vec::with_capacity(CHUNK);
-    while open && let Some(placed) = rows.next_row()? {
-        let cells = || cells_json(&placed.cells);
-        match placed.row {
-            Row::Line(line) => chunk.push(StoredRow::Line(Box::new(line.clone()), cells())),
-            Row::Usage(usage) => chunk.push(StoredRow::Usage(Box::new(usage.clone()), cells())),
-            Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => {}
-        }
-        if chunk.len() == CHUNK {
-            open = sender.blocking_send(Chunk::Rows(std::mem::take(&mut chunk))).is_ok();
-        }
-    }
-    if open && !chunk.is_empty() {
-        drop(sender.blocking_send(Chunk::Rows(chunk)));
-    }
-    Ok(())
-}
-
-fn head(
-    batch: &str,
-    preview: &Preview,
-    wish: &ImportWish,
-    clock: &Clock,
-    header: Vec<String>,
-    header_fingerprint: String,
-) -> BatchHead {
-    BatchHead {
-        batch: batch.to_owned(),
-        opened_at: clock.now(),
-        provider: preview.provider.clone(),
-        account: preview.account.clone().unwrap_or_else(|| ONLY_ACCOUNT.to_owned()),
-        format: preview.format.clone(),
-        replaces: preview.kind.to_owned(),
-        scope: wish.scope.clone(),
-        grain: word(&preview.summary.grain),
-        file_name: preview.file.clone(),
-        content_sha256: preview.content_sha256.clone(),
-        header,
-        header_fingerprint,
-    }
-}
-
-/// The word an enum is spelled with in JSON.
-fn word(value: &impl Serialize) -> String {
-    let json = serde_json::to_value(value).unwrap_or_default();
-    json.as_str().unwrap_or_default().to_owned()
-}
-
-fn cells_json(cells: &impl Serialize) -> String {
-    serde_json::to_string(cells).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn first_problem(preview: &Preview) -> String {
-    let Some(problem) = preview.summary.problems.first() else { return String::new() };
-    let column = problem.column.as_ref().map_or(String::new(), |name| format!(", column {name}"));
-    format!("The first is row {}{column}: {}", problem.row, problem.reason)
-}
-
-fn choices(known: &BTreeSet<String>) -> String {
-    if known.is_empty() {
-        return String::new();
-    }
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    format!(" (known: {})", names.join(", "))
+/// Below every id of that instant or later.
+fn lowest_id(at: Timestamp) -> Uuid {
+    Uuid::from_u64_pair(batch_id(at).as_u64_pair().0 & !0xfff, 0)
 }

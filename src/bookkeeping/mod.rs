@@ -1,8 +1,9 @@
-//! The story after the fact: post, import, close.
+//! The story after the fact: what the journal holds is posted, verified, kept and let go.
 
 pub mod backup;
 pub mod close;
 pub mod import;
 pub mod post;
+pub mod preview;
 pub mod retention;
 pub mod verify;

@@ -1,6 +1,6 @@
 //! `counterfoil demo`: a month told to the end, from traffic to bill to explanation.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
 
 use crate::bookkeeping::close::{self, DocumentWords, Month};
-use crate::bookkeeping::import::{self, ImportWish};
+use crate::bookkeeping::import::{self, ExportBytes, ExportFile, ImportChoice};
 use crate::cli::arguments::{block_on, finish, print};
 use crate::config::Config;
 use crate::money::{canonical_text, exact_sub, exact_sum, parse_decimal};
@@ -267,17 +267,19 @@ async fn explain(
 ) -> Result<(), String> {
     let folder = arguments.data.join("exports");
     std::fs::create_dir_all(&folder).map_err(words)?;
-    let key = Fingerprinter::open(&arguments.data).map_err(words)?.personal_key();
+    let personal_key = Fingerprinter::open(&arguments.data).map_err(words)?.personal_key();
     let books = running.books();
-    let wish = ImportWish::default();
+    let choice = ImportChoice { account: None, personal_key };
     let mut openai_total = Vec::new();
     for file in bill::month(sandbox, period, &month::faults()).map_err(words)? {
-        std::fs::write(folder.join(&file.name), &file.bytes).map_err(words)?;
-        let source = Cursor::new(file.bytes);
-        let imported =
-            import::import(books, &file.name, source, &key, &wish, clock).await.map_err(words)?;
-        for one in imported.iter().filter(|one| one.preview.provider == "openai") {
-            openai_total.extend(one.preview.summary.sums.values().copied());
+        let path = folder.join(&file.name);
+        std::fs::write(&path, &file.bytes).map_err(words)?;
+        let export = ExportFile { name: file.name, bytes: ExportBytes::Path(path) };
+        let imported = import::import(books, &export, &choice, clock.now()).await.map_err(words)?;
+        for one in imported.iter().filter(|one| one.provider == "openai") {
+            for sum in one.sums.values() {
+                openai_total.push(parse_decimal(sum).map_err(words)?);
+            }
         }
     }
     let credit = parse_decimal(month::DOCUMENT_CREDIT).map_err(words)?;

@@ -1,15 +1,15 @@
 //! `counterfoil import` and `withdraw`: exports into the books, and back out of sight.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::bookkeeping::import::{self, ImportError, ImportWish, Imported, Preview};
+use crate::bookkeeping::import::{
+    self, ExportBytes, ExportFile, ImportChoice, ImportError, Imported,
+};
 use crate::cli::arguments::{DataFolder, block_on, finish, print};
-use crate::money::canonical_text;
 use crate::serve::wall_clock;
 use crate::store::books::Books;
 use crate::store::imports as stored;
@@ -24,9 +24,6 @@ pub(super) struct ImportArguments {
     /// The account they are of, where the files do not say and there are several.
     #[arg(long)]
     account: Option<String>,
-    /// The filter they were exported with, where they hold only a part of the account.
-    #[arg(long, default_value = "")]
-    scope: String,
     #[command(flatten)]
     data: DataFolder,
     /// Print a JSON list, one object a file.
@@ -54,16 +51,16 @@ pub(super) fn run(arguments: ImportArguments) -> ExitCode {
             Ok(open) => open,
             Err(error) => return finish(Err(error)),
         };
-        let wish = ImportWish { account: arguments.account, scope: arguments.scope };
+        let choice = ImportChoice { account: arguments.account, personal_key: key };
         let (mut listed, mut refused) = (Vec::new(), Vec::new());
         for file in &arguments.files {
-            match import_file(&books, file, &key, &wish).await {
+            match import_file(&books, file, &choice).await {
                 Ok(imported) => {
                     for one in &imported {
                         if !arguments.json {
                             print(&in_words(one));
                         }
-                        listed.push(as_json(one));
+                        listed.push(json!(one));
                     }
                 }
                 Err(error) => {
@@ -114,86 +111,54 @@ pub(super) async fn open(folder: &Path) -> Result<(Books, Vec<u8>), String> {
 async fn import_file(
     books: &Books,
     path: &Path,
-    key: &[u8],
-    wish: &ImportWish,
+    choice: &ImportChoice,
 ) -> Result<Vec<Imported>, ImportError> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let file = File::open(path)
-        .map_err(|source| ImportError::Unreadable { file: path.display().to_string(), source })?;
-    import::import(books, &name, file, key, wish, &wall_clock()).await
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let file = ExportFile { name, bytes: ExportBytes::Path(path.to_owned()) };
+    import::import(books, &file, choice, wall_clock().now()).await
 }
 
 fn in_words(imported: &Imported) -> String {
-    let Preview { file, title, account, period, summary, replaces, still_missing, .. } =
-        &imported.preview;
-    let span =
-        period.map_or("no days".to_owned(), |(first, last)| format!("{first} to {last} UTC"));
-    let sums: Vec<String> = summary
-        .sums
-        .iter()
-        .map(|(currency, sum)| format!("{currency} {}", canonical_text(*sum)))
-        .collect();
-    let rows = summary.rows;
+    let span = imported
+        .period
+        .map_or("no days".to_owned(), |(first, last)| format!("{first} to {last} UTC"));
+    let sums: Vec<String> =
+        imported.sums.iter().map(|(currency, sum)| format!("{currency} {sum}")).collect();
+    let rows = imported.rows;
     let mut text = format!(
-        "{file}: {title}, account {}, {span}: {} money rows, {} usage rows, {} empty, {} totals; {}",
-        account.as_deref().unwrap_or("?"),
+        "{}: {}, account {}, {span}: {} money rows, {} usage rows, {} empty, {} totals; {}",
+        imported.file,
+        imported.format,
+        imported.account,
         rows.billed_lines,
         rows.usage_rows,
         rows.empty_buckets,
         rows.totals,
         if sums.is_empty() { "no money".to_owned() } else { sums.join(", ") },
     );
-    if imported.already_imported {
-        text.push_str(&format!("\n  already imported as batch {}: nothing to do", imported.batch));
+    let batch = &imported.batch;
+    if imported.unchanged {
+        text.push_str(&format!("\n  already imported as batch {batch}: nothing to do"));
     } else {
-        text.push_str(&format!("\n  batch {}", imported.batch));
+        text.push_str(&format!("\n  batch {batch}"));
     }
-    for replaced in replaces {
-        text.push_str(&format!("\n  replaces {} days of {}", replaced.days, replaced.file));
+    for replaced in &imported.replaced {
+        let (days, earlier) = (replaced.days.len(), &replaced.batch);
+        text.push_str(&format!("\n  speaks for {days} days of batch {earlier}"));
     }
-    for warning in &summary.warnings {
+    for warning in &imported.warnings {
         text.push_str(&format!("\n  note: {warning}"));
-    }
-    for missing in still_missing {
-        text.push_str(&format!("\n  still missing: {missing}"));
     }
     text
 }
 
-fn as_json(imported: &Imported) -> Value {
-    let preview = &imported.preview;
-    let mut currencies = preview.summary.sums.iter();
-    let only = currencies.next().filter(|_| currencies.next().is_none());
-    json!({
-        "file": preview.file,
-        "batch": imported.batch,
-        "already_imported": imported.already_imported,
-        "format": preview.format,
-        "account": preview.account,
-        "period": preview.period.map(|(first, last)| json!({"first": first, "last": last})),
-        "rows": preview.summary.rows,
-        "sum": only.map(|(_, sum)| canonical_text(*sum)),
-        "sums": preview.summary.sums.iter().map(|(currency, sum)| {
-            (currency.to_string(), Value::from(canonical_text(*sum)))
-        }).collect::<serde_json::Map<_, _>>(),
-        "currency": only.map(|(currency, _)| currency),
-        "grain": preview.summary.grain,
-        "problems": preview.summary.problems,
-        "warnings": preview.summary.warnings,
-        "replaced": preview.replaces,
-        "still_missing": preview.still_missing,
-    })
-}
-
 fn refusal(file: &Path, error: &ImportError) -> Value {
-    let (problems, rows) = match error {
-        ImportError::Problems(preview) => {
-            (json!(preview.summary.problems), json!(preview.summary.rows))
-        }
-        _ => (json!([{"reason": error.to_string()}]), Value::Null),
+    let problems = match error {
+        ImportError::Problems { problems, .. } => json!(problems),
+        _ => json!([{"reason": error.to_string()}]),
     };
     json!({
         "file": file.file_name().unwrap_or(file.as_os_str()).to_string_lossy(),
-        "batch": null, "refused": error.to_string(), "problems": problems, "rows": rows,
+        "batch": null, "refused": error.to_string(), "problems": problems,
     })
 }

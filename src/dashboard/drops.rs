@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
+use crate::bookkeeping::import::ExportFile;
 use crate::period::{SECOND_US, Timestamp};
 
 /// Bytes of one upload, all files together: 50 MiB.
@@ -18,25 +17,16 @@ const WAIT_US: i64 = 3_600 * SECOND_US;
 #[derive(Clone, Debug, Default)]
 pub struct Drops(Arc<Mutex<VecDeque<Drop>>>);
 
-/// An uploaded file.
-#[derive(Clone, Debug)]
-pub struct DroppedFile {
-    /// Its name, as the browser said it.
-    pub name: String,
-    /// Its bytes.
-    pub bytes: Bytes,
-}
-
 #[derive(Debug)]
 struct Drop {
     id: String,
     at: Timestamp,
-    files: Vec<DroppedFile>,
+    files: Vec<ExportFile>,
 }
 
 impl Drops {
     /// Keeps files under an id.
-    pub fn keep(&self, id: String, files: Vec<DroppedFile>, now: Timestamp) {
+    pub fn keep(&self, id: String, files: Vec<ExportFile>, now: Timestamp) {
         let mut drops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         drops.retain(|drop| now.micros() - drop.at.micros() < WAIT_US);
         while drops.len() >= KEPT {
@@ -46,7 +36,7 @@ impl Drops {
     }
 
     /// The files of an id, where they are still kept.
-    pub fn find(&self, id: &str, now: Timestamp) -> Option<Vec<DroppedFile>> {
+    pub fn find(&self, id: &str, now: Timestamp) -> Option<Vec<ExportFile>> {
         let drops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |drop: &&Drop| drop.id == id && now.micros() - drop.at.micros() < WAIT_US;
         drops.iter().find(fresh).map(|drop| drop.files.clone())

@@ -1,7 +1,6 @@
 //! `/invoices`: how to export, what is imported, and the upload: preview first, then import.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -11,21 +10,21 @@ use axum::extract::{Query as QueryOf, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use uuid::{NoContext, Timestamp as IdTime, Uuid};
 
-use crate::bookkeeping::import::{ImportError, ImportWish, Imported, Preview, import, preview};
-use crate::dashboard::drops::{DroppedFile, UPLOAD_LIMIT};
+use crate::bookkeeping::import::{
+    ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
+};
+use crate::bookkeeping::preview::{Preview, preview};
+use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;
 use crate::dashboard::months::reconcile_link;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::invoice::refusal::Problem;
-use crate::invoice::summary::Grain;
-use crate::money::canonical_text;
-use crate::names::new_id;
-use crate::period::{BillingPeriod, Timestamp};
-use crate::store::imports::{self as store, SealedBatch};
-use crate::store::months::{self, CoveredDay};
+use crate::period::{BillingPeriod, SECOND_US, Timestamp};
+use crate::store::imports::{self as store, BatchRecord, SpeakingDay};
 
 /// The page.
 #[derive(Template, Serialize)]
@@ -51,12 +50,9 @@ struct BatchLine {
     provider: String,
     account: String,
     scope: String,
-    grain: String,
     first_day: Option<String>,
     last_day: Option<String>,
     rows: u64,
-    #[serde(skip)]
-    rows_text: String,
     sums: BTreeMap<String, String>,
     #[serde(skip)]
     sum_text: String,
@@ -103,9 +99,6 @@ struct FilePreview {
 
 struct PartView {
     preview: Preview,
-    reach: &'static str,
-    choices: String,
-    still_missing: String,
     sums: String,
     span: String,
     rows: String,
@@ -199,94 +192,85 @@ pub(crate) fn see_other(to: &str) -> Response {
 }
 
 async fn make(state: &DashboardState, query: &Query) -> Result<Invoices, PageError> {
-    let batches = store::sealed_batches(&state.books).await?;
+    let batches = store::batches(&state.books).await?;
     let now = state.clock.now();
     let this = BillingPeriod::containing(now);
     let first = (0..11).fold(this, |month, _| month.previous());
     let until = this.next().first_day();
-    let days = months::covered_days(&state.books, first.first_day(), until).await?;
+    let days = store::speaking_days(&state.books, first.first_day(), until).await?;
     Ok(Invoices {
         chrome: Chrome::new(state, "Invoices", "/invoices", "/invoices", ""),
-        batches: batches.iter().rev().map(batch_line).collect(),
+        batches: batches.iter().map(batch_line).collect(),
         checklist: checklist(&days),
         notice: query.get("notice").map(|text| text.chars().take(600).collect()),
         limit: format!("{} MiB", UPLOAD_LIMIT >> 20),
     })
 }
 
-/// What a batch's own summary says; a summary of another version shows as empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SealedSummary {
-    file: String,
-    period: Option<(String, String)>,
-    summary: SealedSums,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SealedSums {
-    sums: BTreeMap<String, String>,
-    rows: BTreeMap<String, u64>,
-}
-
-fn batch_line(batch: &SealedBatch) -> BatchLine {
-    let sealed: SealedSummary = serde_json::from_str(&batch.summary).unwrap_or_default();
-    let count = |kind: &str| sealed.summary.rows.get(kind).copied().unwrap_or(0);
-    let rows = count("billed_lines") + count("usage_rows");
-    let (first_day, last_day) = sealed.period.unzip();
-    let sums = sealed.summary.sums;
+fn batch_line(record: &BatchRecord) -> BatchLine {
+    let summary = record.summary.get("summary");
+    let text = |value: Option<&serde_json::Value>| {
+        value.and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+    };
+    let days = summary.and_then(|summary| summary.get("days")).and_then(|days| days.as_array());
+    let day = |day: Option<&serde_json::Value>| day.map(|day| text(Some(day)));
+    let sums: BTreeMap<String, String> = summary
+        .and_then(|summary| serde_json::from_value(summary.get("sums")?.clone()).ok())
+        .unwrap_or_default();
+    let count = |kind: &str| {
+        let rows = summary.and_then(|summary| summary.get("rows"));
+        rows.and_then(|rows| rows.get(kind)?.as_u64()).unwrap_or(0)
+    };
+    let head = &record.head;
     let shown: Vec<String> =
         sums.iter().map(|(currency, sum)| format!("{sum} {currency}")).collect();
     BatchLine {
-        batch: batch.batch.clone(),
-        part: if sealed.file.is_empty() { batch.file_name.clone() } else { sealed.file },
-        file: batch.file_name.clone(),
-        format: batch.format.clone(),
-        provider: batch.provider.clone(),
-        account: batch.account.clone(),
-        scope: batch.scope.clone(),
-        grain: batch.grain.clone(),
-        first_day,
-        last_day,
-        rows,
-        rows_text: format::count(rows),
+        batch: head.batch.clone(),
+        file: head.file_name.clone(),
+        part: text(record.summary.get("part")),
+        format: head.format.clone(),
+        provider: head.provider.clone(),
+        account: head.account.clone(),
+        scope: head.scope.clone(),
+        first_day: day(days.and_then(|days| days.first())),
+        last_day: day(days.and_then(|days| days.last())),
+        rows: count("billed_lines") + count("usage_rows"),
         sum_text: if shown.is_empty() { "no money in it".to_owned() } else { shown.join(", ") },
         sums,
-        imported_at: batch.sealed_at,
-        imported: format::instant(batch.sealed_at),
-        sha_short: format::short(&batch.content_sha256),
-        sha256: batch.content_sha256.clone(),
-        withdrawn: batch.withdrawn.is_some(),
+        imported_at: record.sealed_at,
+        imported: format::instant(record.sealed_at),
+        sha_short: format::short(&head.file_sha256),
+        sha256: head.file_sha256.clone(),
+        withdrawn: record.withdrawn_at.is_some(),
     }
 }
 
-/// The days of one month of one account, by side.
-type Sides = (BTreeSet<chrono::NaiveDate>, BTreeSet<chrono::NaiveDate>);
-
-fn checklist(days: &[CoveredDay]) -> Vec<CheckLine> {
-    let mut months: BTreeMap<(BillingPeriod, &str, &str), Sides> = BTreeMap::new();
+fn checklist(days: &[SpeakingDay]) -> Vec<CheckLine> {
+    let mut lines: BTreeMap<(BillingPeriod, String, String), CheckLine> = BTreeMap::new();
     for day in days {
-        let key = (BillingPeriod::of_date(day.day), day.provider.as_str(), day.account.as_str());
-        let (cost, usage) = months.entry(key).or_default();
-        if day.format.contains("cost") { cost.insert(day.day) } else { usage.insert(day.day) };
-    }
-    let line = |((period, provider, account), (cost, usage)): ((BillingPeriod, &str, &str), Sides)| {
-        CheckLine {
-            provider: provider.to_owned(),
-            account: account.to_owned(),
+        let period = BillingPeriod::of_date(day.day);
+        let key = (period, day.provider.clone(), day.account.clone());
+        let line = lines.entry(key).or_insert_with(|| CheckLine {
+            provider: day.provider.clone(),
+            account: day.account.clone(),
             period,
             month: month_text(period),
             days: period.days().count(),
-            cost_days: cost.len(),
-            usage_days: usage.len(),
-            link: reconcile_link(provider, period, account),
-        }
-    };
-    months.into_iter().rev().map(line).collect()
+            cost_days: 0,
+            usage_days: 0,
+            link: reconcile_link(&day.provider, period, &day.account),
+        });
+        let side = if day.format.contains("cost") {
+            &mut line.cost_days
+        } else {
+            &mut line.usage_days
+        };
+        *side = (*side + 1).min(line.days);
+    }
+    lines.into_values().rev().collect()
 }
 
-async fn read_upload(mut form: Multipart) -> Result<(Vec<DroppedFile>, String), PageError> {
+async fn read_upload(mut form: Multipart) -> Result<(Vec<ExportFile>, String), PageError> {
     let (mut files, mut account) = (Vec::new(), String::new());
     while let Some(field) = form.next_field().await.map_err(|error| too_much(&error))? {
         let name = field.file_name().map(str::to_owned);
@@ -294,7 +278,7 @@ async fn read_upload(mut form: Multipart) -> Result<(Vec<DroppedFile>, String), 
         let bytes = field.bytes().await.map_err(|error| too_much(&error))?;
         match name {
             Some(name) if !name.is_empty() => {
-                files.push(DroppedFile { name, bytes });
+                files.push(ExportFile { name, bytes: ExportBytes::Memory(bytes) });
             }
             _ if is_account => account = String::from_utf8_lossy(&bytes).trim().to_owned(),
             _ => {}
@@ -318,22 +302,22 @@ fn too_much(error: &MultipartError) -> PageError {
     })
 }
 
-fn wish(account: &str) -> ImportWish {
-    let account = (!account.is_empty()).then(|| account.to_owned());
-    ImportWish { account, ..ImportWish::default() }
+fn choice(state: &DashboardState, account: &str) -> ImportChoice {
+    ImportChoice {
+        account: (!account.is_empty()).then(|| account.to_owned()),
+        personal_key: state.personal_key.clone(),
+    }
 }
 
 async fn make_preview(
     state: &DashboardState,
-    files: Vec<DroppedFile>,
+    files: Vec<ExportFile>,
     account: String,
 ) -> Result<PreviewPage, PageError> {
     let now = state.clock.now();
     let mut shown = Vec::new();
     for (index, file) in files.iter().enumerate() {
-        let (source, key) = (Cursor::new(file.bytes.clone()), &state.personal_key);
-        let wish = wish(&account);
-        let read = preview(&state.books, &file.name, source, key, &wish, &state.clock).await;
+        let read = preview(&state.books, file, &choice(state, &account), now).await;
         shown.push(match read {
             Ok(parts) => FilePreview {
                 file: file.name.clone(),
@@ -349,7 +333,8 @@ async fn make_preview(
         });
     }
     let importable = shown.iter().filter(|file| is_fine(file)).count();
-    let drop = new_id(now).hyphenated().to_string();
+    let seconds = u64::try_from(now.micros() / SECOND_US).unwrap_or(0);
+    let drop = Uuid::new_v7(IdTime::from_unix(NoContext, seconds, 0)).hyphenated().to_string();
     state.drops.keep(drop.clone(), files, now);
     let mut chrome = Chrome::new(state, "Preview", "/invoices", "/invoices", "");
     chrome.json.clear();
@@ -363,23 +348,26 @@ fn is_fine(file: &FilePreview) -> bool {
 fn part_view(preview: Preview, file: usize) -> PartView {
     let summary = &preview.summary;
     let sums: Vec<String> =
-        summary.sums.iter().map(|(currency, sum)| format!("{} {currency}", canonical_text(*sum))).collect();
+        summary.sums.iter().map(|(currency, sum)| format!("{} {currency}", sum.normalize())).collect();
     let span = match summary.first_day().zip(summary.last_day()) {
         Some((first, last)) => format!("{first} to {last} (UTC)"),
         None => "no day".to_owned(),
     };
     let rows = summary.rows;
-    let replaces =
-        preview.replaces.iter().map(|one| format!("{} days of {}", one.days, one.file));
+    let replaces = preview.replaces.iter().map(|one| {
+        let change = if one.before.is_empty() {
+            String::new()
+        } else {
+            format!(": {} before, {} now", one.before.join(", "), one.after.join(", "))
+        };
+        format!("{} days of an earlier import{change}", one.days.len())
+    });
     let problem = |problem: &Problem| ProblemView {
         row: problem.row,
         column: problem.column.clone().unwrap_or_default(),
         reason: problem.reason.clone(),
     };
     PartView {
-        reach: reach(summary.grain),
-        choices: preview.account_choices.iter().cloned().collect::<Vec<_>>().join(", "),
-        still_missing: preview.still_missing.join("; "),
         sums: if sums.is_empty() { "no money in it".to_owned() } else { sums.join(", ") },
         span,
         rows: format!(
@@ -398,20 +386,6 @@ fn part_view(preview: Preview, file: usize) -> PartView {
     }
 }
 
-/// How far a bill can be explained with lines of this grain.
-const fn reach(grain: Grain) -> &'static str {
-    match grain {
-        Grain::DayTotal => {
-            "imported as one total per day; it names no model, so only the total can be compared; \
-             export again grouped by line item, it will replace this"
-        }
-        Grain::MeterWithQuantity => "each model and meter, quantity and price",
-        Grain::MeterMoney => "each model and meter, money only; quantities need the tokens export",
-        Grain::Quantities => "quantities by model; money needs the cost export",
-        Grain::Nothing => "nothing was charged or used in these days",
-    }
-}
-
 async fn run_import(state: &DashboardState, form: &ImportForm) -> Result<String, PageError> {
     let now = state.clock.now();
     let Some(files) = state.drops.find(&form.drop, now) else {
@@ -421,9 +395,7 @@ async fn run_import(state: &DashboardState, form: &ImportForm) -> Result<String,
     let mut said = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let account = form.accounts.get(&format!("account.{index}")).map_or("", String::as_str);
-        let (source, key) = (Cursor::new(file.bytes.clone()), &state.personal_key);
-        let wish = wish(account.trim());
-        match import(&state.books, &file.name, source, key, &wish, &state.clock).await {
+        match import(&state.books, file, &choice(state, account.trim()), now).await {
             Ok(done) => said.extend(done.iter().map(told)),
             Err(ImportError::Store(error)) => return Err(error.into()),
             Err(error) => said.push(format!("Not imported: {error}.")),
@@ -434,19 +406,18 @@ async fn run_import(state: &DashboardState, form: &ImportForm) -> Result<String,
 }
 
 fn told(done: &Imported) -> String {
-    let preview = &done.preview;
-    if done.already_imported {
-        return format!("{}: imported before, nothing changed.", preview.file);
+    if done.unchanged {
+        return format!("{}: these bytes were imported before; nothing changed.", done.file);
     }
-    let rows = preview.summary.rows;
-    let sums = preview.summary.sums.iter();
-    let sums: String =
-        sums.map(|(currency, sum)| format!(", {} {currency}", canonical_text(*sum))).collect();
+    let sum = match (&done.sum, done.currency) {
+        (Some(sum), Some(currency)) => format!(", {sum} {currency}"),
+        _ => String::new(),
+    };
     format!(
-        "{}: imported for {}, {} rows{sums}.",
-        preview.file,
-        preview.account.as_deref().unwrap_or("no account"),
-        format::count(rows.billed_lines + rows.usage_rows)
+        "{}: imported for {}, {} rows{sum}.",
+        done.file,
+        done.account,
+        format::count(done.rows.billed_lines + done.rows.usage_rows)
     )
 }
 

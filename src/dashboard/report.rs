@@ -566,10 +566,10 @@ async fn make_claim(
         PageError::NotFound(format!("{provider} {month} has not been compared yet."))
     })?;
     let body = read_body(&record)?;
-    let batches: BTreeMap<String, String> = imports::sealed_batches(&state.books)
+    let batches: BTreeMap<String, String> = imports::batches(&state.books)
         .await?
         .into_iter()
-        .map(|batch| (batch.batch, batch.file_name))
+        .map(|batch| (batch.head.batch, batch.head.file_name))
         .collect();
     let figure = |value: Decimal| Figure::new(value, body.currency);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);

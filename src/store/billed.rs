@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::money::{Currency, exact_add, parse_decimal};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::imports::{self, SealedBatch};
-use crate::store::read::{get, get_currency, unreadable};
+use crate::store::imports;
+use crate::store::read::unreadable;
 
 /// Billed money of a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,25 +21,8 @@ pub struct Billed {
     pub days: BTreeSet<NaiveDate>,
 }
 
-/// The part of a batch's own summary that is needed here.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Sealed {
-    summary: SealedSums,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SealedSums {
-    sums: BTreeMap<String, String>,
-    days: BTreeSet<NaiveDate>,
-}
-
-const LINES: &str = "
-SELECT currency, billed_cost FROM billed_lines
-WHERE batch = $1 AND day IN (SELECT value FROM json_each($2))";
-
-/// What the cost exports that speak for `[from, until)` bill, of one provider or of all.
+/// What the cost exports that speak for `[from, until)` bill, of one provider or of all: from the
+/// sums by day their seals hold, so that no row is read.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
@@ -49,50 +32,26 @@ pub async fn billed(
     from: NaiveDate,
     until: NaiveDate,
 ) -> Result<Billed, StoreError> {
-    let accounts: BTreeSet<(String, String)> = imports::sealed_batches(books)
+    let batches: BTreeMap<String, Value> = imports::batches(books)
         .await?
         .into_iter()
-        .filter(|batch| provider.is_none_or(|wanted| wanted == batch.provider))
-        .map(|batch| (batch.provider, batch.account))
+        .map(|record| (record.head.batch, record.summary))
         .collect();
     let mut billed = Billed::default();
-    for (provider, account) in accounts {
-        for (batch, days) in imports::speaking(books, &provider, &account, from, until).await? {
-            if batch.replaces == "cost" {
-                add_batch(books, &mut billed, &batch, &days).await?;
-                billed.days.extend(days);
-            }
+    for day in imports::speaking_days(books, from, until).await? {
+        let wanted = provider.is_none_or(|wanted| wanted == day.provider);
+        if !wanted || !day.format.contains("cost") {
+            continue;
         }
+        let by_day = batches.get(&day.batch).and_then(|summary| summary.get("sum_by_day"));
+        let sums = by_day.and_then(|by_day| by_day.get(day.day.to_string()));
+        for (currency, sum) in sums.and_then(Value::as_object).into_iter().flatten() {
+            let currency = currency.parse().map_err(|_| unreadable("currency", currency))?;
+            add(&mut billed, currency, sum.as_str().unwrap_or_default())?;
+        }
+        billed.days.insert(day.day);
     }
     Ok(billed)
-}
-
-async fn add_batch(
-    books: &Books,
-    billed: &mut Billed,
-    batch: &SealedBatch,
-    days: &BTreeSet<NaiveDate>,
-) -> Result<(), StoreError> {
-    let sealed: Sealed = serde_json::from_str(&batch.summary).unwrap_or_default();
-    if sealed.summary.days == *days {
-        for (currency, sum) in &sealed.summary.sums {
-            let currency = currency.parse().map_err(|_| unreadable("currency", currency))?;
-            add(billed, currency, sum)?;
-        }
-        return Ok(());
-    }
-    let wanted: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
-    let rows = sqlx::query(LINES)
-        .bind(&batch.batch)
-        .bind(serde_json::Value::from(wanted).to_string())
-        .fetch_all(books.pool())
-        .await
-        .map_err(StoreError::database("billed lines"))?;
-    for row in &rows {
-        let sum: String = get(row, "billed_cost")?;
-        add(billed, get_currency(row)?, &sum)?;
-    }
-    Ok(())
 }
 
 fn add(billed: &mut Billed, currency: Currency, sum: &str) -> Result<(), StoreError> {

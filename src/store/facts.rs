@@ -15,7 +15,7 @@ use crate::reconcile::facts::{
 };
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::states::get;
+use crate::store::read::get;
 use crate::usage::{ModelUsage, UsageSource};
 
 const ATTEMPTS: &str = "

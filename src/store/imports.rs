@@ -1,261 +1,301 @@
-//! Imported exports: batches written under a seal, and which batch speaks for which day.
+//! Imported exports: rows under a batch that nothing reads until its seal, and which batch speaks
+//! for which day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 
 use crate::invoice::line::{BilledLine, UsageRow};
-use crate::period::{BillingPeriod, Timestamp};
+use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::states::get;
+use crate::store::read::{get, get_count, get_json, unreadable};
 
-/// What is known of a file before its rows are stored.
-#[derive(Clone, Debug)]
+/// Scope of an export without any grouping: totals that check finer exports and never replace them.
+pub const TOTALS_ONLY: &str = "totals only";
+
+/// What a batch says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchHead {
     /// UUIDv7.
     pub batch: String,
-    /// When storing began.
+    /// When its file was opened.
     pub opened_at: Timestamp,
-    /// Who billed.
+    /// Who bills.
     pub provider: String,
-    /// The account the export is of.
+    /// The account it is of.
     pub account: String,
-    /// The export's name in the books (`openai.cost_csv` ...).
+    /// The export's name in the books: `openai.cost_csv` ...
     pub format: String,
-    /// What the export replaces and is replaced by: `cost`, or one capability's usage.
-    pub replaces: String,
-    /// The filter the export was made with; empty for none.
+    /// The filter it was made with, [`TOTALS_ONLY`], or empty for everything.
     pub scope: String,
-    /// How fine its lines are (`day_total`, `meter_with_quantity` ...).
-    pub grain: String,
-    /// The file's name, without folders.
+    /// The file's name.
     pub file_name: String,
-    /// Hash over header and cells in order: the same for the same content in any container.
-    pub content_sha256: String,
-    /// Column names as the file spells them.
+    /// Hash of the file's bytes and of the part's name within it.
+    pub file_sha256: String,
+    /// Its size.
+    pub file_bytes: u64,
+    /// The column names.
     pub header: Vec<String>,
-    /// Hash of the normalized column names.
+    /// What tells this header from others.
     pub header_fingerprint: String,
 }
 
-/// One row on its way into the books: what it is, and its cells as JSON text.
+/// What makes a batch count.
 #[derive(Clone, Debug)]
-pub enum StoredRow {
-    /// Money.
-    Line(Box<BilledLine>, String),
-    /// Quantities.
-    Usage(Box<UsageRow>, String),
+pub struct Seal {
+    /// The batch.
+    pub head: BatchHead,
+    /// When.
+    pub sealed_at: Timestamp,
+    /// Rows by kind, sums, days, warnings, as JSON.
+    pub summary: Value,
+    /// Hash over the rows in order.
+    pub hash: String,
+    /// The days the batch speaks for.
+    pub days: Vec<NaiveDate>,
+}
+
+/// A money row on its way in.
+#[derive(Clone, Debug, Serialize)]
+pub struct LineRow {
+    /// Data row in the file, from 1.
+    pub row: u64,
+    /// The provider's day.
+    pub day: String,
+    /// FOCUS `ChargeCategory`.
+    pub category: String,
+    /// Of the amount.
+    pub currency: String,
+    /// Canonical decimal.
+    pub billed_cost: String,
+    /// As the row spells it.
+    pub model: Option<String>,
+    /// What was counted.
+    pub meter: Option<String>,
+    /// The line as JSON.
+    pub line: String,
+    /// Every cell as JSON.
+    pub raw: String,
+}
+
+/// A usage row on its way in.
+#[derive(Clone, Debug, Serialize)]
+pub struct QuantityRow {
+    /// Data row in the file, from 1.
+    pub row: u64,
+    /// The provider's day.
+    pub day: String,
+    /// As the row spells it.
+    pub model: Option<String>,
+    /// The row as JSON.
+    pub usage: String,
+    /// Every cell as JSON.
+    pub raw: String,
 }
 
 /// A sealed batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SealedBatch {
-    /// UUIDv7.
-    pub batch: String,
+#[derive(Clone, Debug)]
+pub struct BatchRecord {
+    /// What it says of itself.
+    pub head: BatchHead,
     /// When it was sealed.
     pub sealed_at: Timestamp,
-    /// Who billed.
+    /// Its summary.
+    pub summary: Value,
+    /// When it was taken back, if it was.
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+/// A day and the batch that speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeakingDay {
+    /// The batch.
+    pub batch: String,
+    /// Who bills.
     pub provider: String,
     /// The account.
     pub account: String,
-    /// The export's name in the books.
+    /// The export.
     pub format: String,
-    /// What it replaces and is replaced by.
-    pub replaces: String,
-    /// The filter it was made with.
+    /// Its scope.
     pub scope: String,
-    /// How fine its lines are.
-    pub grain: String,
-    /// The file's name.
-    pub file_name: String,
-    /// Hash over header and cells.
-    pub content_sha256: String,
-    /// What the file came to, as it was reported when it was imported: JSON.
-    pub summary: String,
-    /// When and why it was taken back, if it was.
-    pub withdrawn: Option<String>,
+    /// The day.
+    pub day: NaiveDate,
+    /// When the batch was sealed.
+    pub sealed_at: Timestamp,
 }
 
-/// A billed line, and the batch it stands in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedLine {
-    /// The batch.
+/// A billed line as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredLine {
+    /// Its batch.
     pub batch: String,
     /// The line.
     pub line: BilledLine,
 }
 
-/// A usage row, and the batch it stands in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedUsage {
-    /// The batch.
+/// A usage row as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredUsage {
+    /// Its batch.
     pub batch: String,
     /// The row.
-    pub row: UsageRow,
+    pub usage: UsageRow,
 }
 
-/// The kind of batch that speaks where several cover a day: named by what each could replace.
-type Speakers = BTreeMap<NaiveDate, BTreeSet<String>>;
-
-const OPEN: &str = "
-INSERT INTO import_batches (batch, opened_at, provider, account, format, replaces, scope, grain,
-                            file_name, content_sha256, header, header_fingerprint)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-
 const ADD_LINES: &str = "
-INSERT INTO billed_lines (batch, row, day, category, currency, billed_cost, model, meter, line, raw)
-SELECT $1, value ->> 'row', value ->> 'day', value ->> 'category', value ->> 'currency',
+INSERT INTO billed_lines
+    (batch, row, day, category, currency, billed_cost, model, meter, line, raw)
+SELECT $2, value ->> 'row', value ->> 'day', value ->> 'category', value ->> 'currency',
        value ->> 'billed_cost', value ->> 'model', value ->> 'meter', value ->> 'line',
        value ->> 'raw'
-FROM json_each($2)";
-
+FROM json_each($1) WHERE true";
 const ADD_USAGE: &str = "
 INSERT INTO usage_rows (batch, row, day, model, usage, raw)
-SELECT $1, value ->> 'row', value ->> 'day', value ->> 'model', value ->> 'usage', value ->> 'raw'
-FROM json_each($2)";
-
-const SEALED: &str = "
-SELECT b.batch, b.provider, b.account, b.format, b.replaces, b.scope, b.grain, b.file_name,
-       b.content_sha256, s.sealed_at, s.summary, w.reason AS withdrawn
+SELECT $2, value ->> 'row', value ->> 'day', value ->> 'model', value ->> 'usage', value ->> 'raw'
+FROM json_each($1) WHERE true";
+const ADD_BATCH: &str = "
+INSERT INTO import_batches (batch, opened_at, provider, account, format, scope, file_name,
+                            file_sha256, file_bytes, header, header_fingerprint)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const ADD_DAYS: &str =
+    "INSERT INTO import_days (batch, day) SELECT $2, value FROM json_each($1) WHERE true";
+const ADD_SEAL: &str =
+    "INSERT INTO import_seals (batch, sealed_at, summary, hash) VALUES ($1, $2, $3, $4)";
+const BATCHES: &str = "
+SELECT b.*, s.sealed_at, s.summary, w.withdrawn_at
 FROM import_batches b
 JOIN import_seals s ON s.batch = b.batch
 LEFT JOIN import_withdrawals w ON w.batch = b.batch
-ORDER BY s.sealed_at, b.batch";
-
+ORDER BY s.sealed_at DESC, b.batch DESC";
 const DAYS: &str = "
-SELECT d.batch, d.day FROM import_days d
+SELECT b.batch, b.provider, b.account, b.format, b.scope, d.day, s.sealed_at
+FROM import_days d
+JOIN import_batches b ON b.batch = d.batch
 JOIN import_seals s ON s.batch = d.batch
-WHERE d.day >= $1 AND d.day < $2";
+LEFT JOIN import_withdrawals w ON w.batch = d.batch
+WHERE w.batch IS NULL AND d.day >= $1 AND d.day < $2
+ORDER BY s.sealed_at, b.batch";
+const WITHDRAW: &str = "
+INSERT INTO import_withdrawals (batch, withdrawn_at, actor, reason)
+SELECT batch, $2, $3, $4 FROM import_seals WHERE batch = $1
+ON CONFLICT DO NOTHING";
+const LINES: &str = "SELECT line FROM billed_lines WHERE batch = $1 AND day = $2 ORDER BY row";
+const USAGE: &str = "SELECT usage FROM usage_rows WHERE batch = $1 AND day = $2 ORDER BY row";
 
-const LINES: &str = "
-SELECT l.batch, l.line FROM billed_lines l
-JOIN json_each($1) wanted ON l.batch = wanted.value ->> 'batch' AND l.day = wanted.value ->> 'day'
-ORDER BY l.batch, l.row";
-
-const USAGE: &str = "
-SELECT u.batch, u.usage FROM usage_rows u
-JOIN json_each($1) wanted ON u.batch = wanted.value ->> 'batch' AND u.day = wanted.value ->> 'day'
-ORDER BY u.batch, u.row";
-
-/// Opens a batch. Nothing reads it before its seal.
+/// Stores rows of a batch that is not sealed yet; one transaction.
 ///
 /// # Errors
-/// [`StoreError`] where the books do not take it.
-pub async fn open_batch(books: &Books, head: &BatchHead) -> Result<(), StoreError> {
-    let header = serde_json::to_string(&head.header).unwrap_or_default();
-    sqlx::query(OPEN)
-        .bind(&head.batch)
-        .bind(head.opened_at.micros())
-        .bind(&head.provider)
-        .bind(&head.account)
-        .bind(&head.format)
-        .bind(&head.replaces)
-        .bind(&head.scope)
-        .bind(&head.grain)
-        .bind(&head.file_name)
-        .bind(&head.content_sha256)
-        .bind(header)
-        .bind(&head.header_fingerprint)
-        .execute(books.writer())
-        .await
-        .map_err(StoreError::database("a new batch"))?;
-    Ok(())
-}
-
-/// Adds rows to an open batch, in one small transaction.
-///
-/// # Errors
-/// [`StoreError`] where the books do not take them; the batch stays unsealed and is swept later.
-pub async fn add_rows(books: &Books, batch: &str, rows: &[StoredRow]) -> Result<(), StoreError> {
-    let (mut lines, mut usage) = (Vec::new(), Vec::new());
-    for row in rows {
-        match row {
-            StoredRow::Line(line, raw) => lines.push(line_json(line, raw)),
-            StoredRow::Usage(row, raw) => usage.push(usage_json(row, raw)),
-        }
-    }
-    for (statement, rows) in [(ADD_LINES, lines), (ADD_USAGE, usage)] {
-        if !rows.is_empty() {
-            sqlx::query(statement)
-                .bind(batch)
-                .bind(serde_json::Value::Array(rows).to_string())
-                .execute(books.writer())
-                .await
-                .map_err(StoreError::database("rows of an export"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Seals a batch: from here on it counts, and speaks for these days.
-///
-/// # Errors
-/// [`StoreError`] where the books do not take it; then the batch does not count.
-pub async fn seal(
+/// [`StoreError::Database`]; nothing of this chunk is kept then.
+pub async fn add_rows(
     books: &Books,
     batch: &str,
-    sealed_at: Timestamp,
-    days: &BTreeSet<NaiveDate>,
-    summary: &str,
-    rows_hash: &str,
+    lines: &[LineRow],
+    usage: &[QuantityRow],
 ) -> Result<(), StoreError> {
-    let days: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
-    let days = serde_json::to_string(&days).unwrap_or_default();
-    sqlx::query("INSERT INTO import_days (batch, day) SELECT $1, value FROM json_each($2)")
-        .bind(batch)
-        .bind(days)
-        .execute(books.writer())
-        .await
-        .map_err(StoreError::database("days of an export"))?;
-    sqlx::query(
-        "INSERT INTO import_seals (batch, sealed_at, summary, hash) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(batch)
-    .bind(sealed_at.micros())
-    .bind(summary)
-    .bind(rows_hash)
-    .execute(books.writer())
-    .await
-    .map_err(StoreError::database("the seal of an export"))?;
+    let failed = || StoreError::database("storing rows of an export");
+    let mut transaction = books.writer().begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+    if !lines.is_empty() {
+        let all = json(&lines)?;
+        let done = sqlx::query(ADD_LINES).bind(all).bind(batch).execute(&mut *transaction).await;
+        done.map_err(failed())?;
+    }
+    if !usage.is_empty() {
+        let all = json(&usage)?;
+        let done = sqlx::query(ADD_USAGE).bind(all).bind(batch).execute(&mut *transaction).await;
+        done.map_err(failed())?;
+    }
+    transaction.commit().await.map_err(failed())
+}
+
+/// Seals the batches of one file: from now on they count, all of them or none.
+///
+/// # Errors
+/// [`StoreError::Database`]; no batch is sealed then.
+pub async fn seal(books: &Books, seals: &[Seal]) -> Result<(), StoreError> {
+    let failed = || StoreError::database("sealing an import");
+    let mut transaction = books.writer().begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+    for seal in seals {
+        let head = &seal.head;
+        let bytes = i64::try_from(head.file_bytes).unwrap_or(i64::MAX);
+        sqlx::query(ADD_BATCH)
+            .bind(&head.batch)
+            .bind(head.opened_at.micros())
+            .bind(&head.provider)
+            .bind(&head.account)
+            .bind(&head.format)
+            .bind(&head.scope)
+            .bind(&head.file_name)
+            .bind(&head.file_sha256)
+            .bind(bytes)
+            .bind(json(&head.header)?)
+            .bind(&head.header_fingerprint)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed())?;
+        let days: Vec<String> = seal.days.iter().map(NaiveDate::to_string).collect();
+        let done = sqlx::query(ADD_DAYS).bind(json(&days)?).bind(&head.batch);
+        done.execute(&mut *transaction).await.map_err(failed())?;
+        sqlx::query(ADD_SEAL)
+            .bind(&head.batch)
+            .bind(seal.sealed_at.micros())
+            .bind(seal.summary.to_string())
+            .bind(&seal.hash)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed())?;
+    }
+    transaction.commit().await.map_err(failed())
+}
+
+/// Removes the rows of a batch that was never sealed.
+///
+/// # Errors
+/// [`StoreError::Database`], also for a sealed batch: the database refuses.
+pub async fn sweep(books: &Books, batch: &str) -> Result<(), StoreError> {
+    for sql in
+        ["DELETE FROM billed_lines WHERE batch = $1", "DELETE FROM usage_rows WHERE batch = $1"]
+    {
+        let done = sqlx::query(sql).bind(batch).execute(books.writer()).await;
+        done.map_err(StoreError::database("sweeping an unfinished import"))?;
+    }
     Ok(())
 }
 
-/// Removes what unsealed batches left, opened before an instant.
+/// Removes the rows of batches below this id that were never sealed: what a crash left.
 ///
 /// # Errors
-/// [`StoreError`] where the books do not answer.
-pub async fn sweep_unsealed(books: &Books, opened_before: Timestamp) -> Result<u64, StoreError> {
-    const STALE: &str = "SELECT batch FROM import_batches WHERE opened_at < $1
-                         AND batch NOT IN (SELECT batch FROM import_seals)";
-    let stale: Vec<String> = sqlx::query_scalar(STALE)
-        .bind(opened_before.micros())
-        .fetch_all(books.writer())
-        .await
-        .map_err(StoreError::database("unsealed batches"))?;
-    for batch in &stale {
-        for statement in [
-            "DELETE FROM billed_lines WHERE batch = $1",
-            "DELETE FROM usage_rows WHERE batch = $1",
-            "DELETE FROM import_days WHERE batch = $1",
-            "DELETE FROM import_batches WHERE batch = $1",
-        ] {
-            sqlx::query(statement)
-                .bind(batch)
-                .execute(books.writer())
-                .await
-                .map_err(StoreError::database("an unsealed batch"))?;
-        }
+/// [`StoreError::Database`].
+pub async fn sweep_older(books: &Books, below: &str) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM billed_lines WHERE batch < $1 AND batch IN (SELECT DISTINCT batch FROM
+         billed_lines EXCEPT SELECT batch FROM import_seals)",
+        "DELETE FROM usage_rows WHERE batch < $1 AND batch IN (SELECT DISTINCT batch FROM
+         usage_rows EXCEPT SELECT batch FROM import_seals)",
+    ] {
+        let done = sqlx::query(sql).bind(below).execute(books.writer()).await;
+        done.map_err(StoreError::database("sweeping unfinished imports"))?;
     }
-    Ok(u64::try_from(stale.len()).unwrap_or(u64::MAX))
+    Ok(())
 }
 
-/// Takes a sealed batch back. `false` where there is no such batch, or it was taken back before.
+/// Every sealed batch, newest first.
 ///
 /// # Errors
-/// [`StoreError`] where the books do not take it.
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn batches(books: &Books) -> Result<Vec<BatchRecord>, StoreError> {
+    let rows = sqlx::query(BATCHES).fetch_all(books.pool()).await;
+    rows.map_err(StoreError::database("imports"))?.iter().map(read_batch).collect()
+}
+
+/// Takes a sealed batch back; `false` where there is no such batch or it is withdrawn already.
+///
+/// # Errors
+/// [`StoreError::Database`].
 pub async fn withdraw(
     books: &Books,
     batch: &str,
@@ -263,10 +303,6 @@ pub async fn withdraw(
     actor: &str,
     reason: &str,
 ) -> Result<bool, StoreError> {
-    const WITHDRAW: &str = "
-        INSERT INTO import_withdrawals (batch, withdrawn_at, actor, reason)
-        SELECT batch, $2, $3, $4 FROM import_seals WHERE batch = $1
-          AND batch NOT IN (SELECT batch FROM import_withdrawals)";
     let done = sqlx::query(WITHDRAW)
         .bind(batch)
         .bind(at.micros())
@@ -274,194 +310,116 @@ pub async fn withdraw(
         .bind(reason)
         .execute(books.writer())
         .await
-        .map_err(StoreError::database("a withdrawal"))?;
-    Ok(done.rows_affected() == 1)
+        .map_err(StoreError::database("withdrawing an import"))?;
+    Ok(done.rows_affected() > 0)
 }
 
-/// Every sealed batch, oldest first, those taken back included.
+/// Which batch speaks for which day, of each provider, account and export, in `[from, until)`: the
+/// newest seal of the finest scope.
 ///
 /// # Errors
-/// [`StoreError`] where the books do not answer.
-pub async fn sealed_batches(books: &Books) -> Result<Vec<SealedBatch>, StoreError> {
-    let rows = sqlx::query(SEALED)
-        .fetch_all(books.pool())
-        .await
-        .map_err(StoreError::database("imported batches"))?;
-    rows.iter().map(sealed_batch).collect()
-}
-
-/// Every batch that speaks, wholly or for some days, in a span of days `[from, until)`.
-///
-/// # Errors
-/// [`StoreError`] where the books do not answer.
-pub async fn speaking(
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn speaking_days(
     books: &Books,
-    provider: &str,
-    account: &str,
     from: NaiveDate,
     until: NaiveDate,
-) -> Result<Vec<(SealedBatch, BTreeSet<NaiveDate>)>, StoreError> {
-    let batches: BTreeMap<String, SealedBatch> = sealed_batches(books)
-        .await?
-        .into_iter()
-        .filter(|batch| batch.provider == provider && batch.account == account)
-        .filter(|batch| batch.withdrawn.is_none())
-        .map(|batch| (batch.batch.clone(), batch))
-        .collect();
+) -> Result<Vec<SpeakingDay>, StoreError> {
     let rows = sqlx::query(DAYS)
         .bind(from.to_string())
         .bind(until.to_string())
         .fetch_all(books.pool())
         .await
-        .map_err(StoreError::database("days of exports"))?;
-    // Of all batches that could replace each other on a day the finest grain speaks, and of these
-    // the one sealed last: an ungrouped export never replaces a grouped one.
-    let mut best: BTreeMap<(NaiveDate, &str, &str), &SealedBatch> = BTreeMap::new();
+        .map_err(StoreError::database("imported days"))?;
+    let mut speaking: BTreeMap<_, SpeakingDay> = BTreeMap::new();
     for row in &rows {
-        let (id, day): (String, String) = (get(row, "batch")?, get(row, "day")?);
-        let Some(batch) = batches.get(&id) else { continue };
-        let day: NaiveDate =
-            day.parse().map_err(|_| StoreError::Value { what: "day", value: day.clone() })?;
-        let place = best.entry((day, &batch.replaces, &batch.scope)).or_insert(batch);
-        let rank = |batch: &SealedBatch| {
-            (batch.grain != "day_total", batch.sealed_at, batch.batch.clone())
-        };
-        if rank(batch) > rank(place) {
-            *place = batch;
+        let next = read_day(row)?;
+        let key = (next.provider.clone(), next.account.clone(), next.format.clone(), next.day);
+        let finer = |held: &SpeakingDay| next.scope == TOTALS_ONLY && held.scope != TOTALS_ONLY;
+        if !speaking.get(&key).is_some_and(finer) {
+            speaking.insert(key, next);
         }
     }
-    let mut days: BTreeMap<&str, BTreeSet<NaiveDate>> = BTreeMap::new();
-    for ((day, _, _), batch) in &best {
-        days.entry(&batch.batch).or_default().insert(*day);
-    }
-    let spoken = days.into_iter().filter_map(|(id, days)| Some((batches.get(id)?.clone(), days)));
-    Ok(spoken.collect())
+    Ok(speaking.into_values().collect())
 }
 
-/// The lines of speaking batches in a month, by batch and row.
+/// The billed lines of days, each by the batch that speaks for it.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn lines_of_month(
+pub async fn billed_lines(
     books: &Books,
-    provider: &str,
-    account: &str,
-    month: BillingPeriod,
-) -> Result<Vec<ImportedLine>, StoreError> {
-    let wanted = wanted_of_month(books, provider, account, month).await?;
-    let rows = sqlx::query(LINES)
-        .bind(wanted)
-        .fetch_all(books.pool())
-        .await
-        .map_err(StoreError::database("billed lines"))?;
-    let read = |row: &SqliteRow| {
-        Ok(ImportedLine { batch: get(row, "batch")?, line: get_json(row, "line")? })
-    };
-    rows.iter().map(read).collect()
+    days: &[SpeakingDay],
+) -> Result<Vec<StoredLine>, StoreError> {
+    let mut lines = Vec::new();
+    for day in days {
+        for row in &fetch_day(books, LINES, day).await? {
+            lines.push(StoredLine { batch: day.batch.clone(), line: get_json(row, "line")? });
+        }
+    }
+    Ok(lines)
 }
 
-/// The usage rows of speaking batches in a month, by batch and row.
+/// The usage rows of days, each by the batch that speaks for it.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn usage_of_month(
+pub async fn usage_rows(
     books: &Books,
-    provider: &str,
-    account: &str,
-    month: BillingPeriod,
-) -> Result<Vec<ImportedUsage>, StoreError> {
-    let wanted = wanted_of_month(books, provider, account, month).await?;
-    let rows = sqlx::query(USAGE)
-        .bind(wanted)
-        .fetch_all(books.pool())
-        .await
-        .map_err(StoreError::database("usage rows"))?;
-    let read = |row: &SqliteRow| {
-        Ok(ImportedUsage { batch: get(row, "batch")?, row: get_json(row, "usage")? })
-    };
-    rows.iter().map(read).collect()
-}
-
-/// Accounts that exports of a provider were imported for.
-///
-/// # Errors
-/// [`StoreError`] where the books do not answer.
-pub async fn accounts(books: &Books, provider: &str) -> Result<BTreeSet<String>, StoreError> {
-    let batches = sealed_batches(books).await?;
-    let of_provider = batches.into_iter().filter(|batch| batch.provider == provider);
-    Ok(of_provider.map(|batch| batch.account).collect())
-}
-
-async fn wanted_of_month(
-    books: &Books,
-    provider: &str,
-    account: &str,
-    month: BillingPeriod,
-) -> Result<String, StoreError> {
-    let (from, until) = (month.first_day(), month.next().first_day());
-    let mut wanted: Speakers = Speakers::new();
-    for (batch, days) in speaking(books, provider, account, from, until).await? {
-        for day in days {
-            wanted.entry(day).or_default().insert(batch.batch.clone());
+    days: &[SpeakingDay],
+) -> Result<Vec<StoredUsage>, StoreError> {
+    let mut rows = Vec::new();
+    for day in days {
+        for row in &fetch_day(books, USAGE, day).await? {
+            rows.push(StoredUsage { batch: day.batch.clone(), usage: get_json(row, "usage")? });
         }
     }
-    let pairs: Vec<serde_json::Value> = wanted
-        .iter()
-        .flat_map(|(day, batches)| {
-            batches
-                .iter()
-                .map(move |batch| serde_json::json!({"batch": batch, "day": day.to_string()}))
-        })
-        .collect();
-    Ok(serde_json::Value::Array(pairs).to_string())
+    Ok(rows)
 }
 
-fn sealed_batch(row: &SqliteRow) -> Result<SealedBatch, StoreError> {
-    Ok(SealedBatch {
+async fn fetch_day(
+    books: &Books,
+    sql: &'static str,
+    day: &SpeakingDay,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let rows = sqlx::query(sql).bind(&day.batch).bind(day.day.to_string());
+    rows.fetch_all(books.pool()).await.map_err(StoreError::database("rows of an export"))
+}
+
+fn read_day(row: &SqliteRow) -> Result<SpeakingDay, StoreError> {
+    let day: String = get(row, "day")?;
+    Ok(SpeakingDay {
         batch: get(row, "batch")?,
-        sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
         provider: get(row, "provider")?,
         account: get(row, "account")?,
         format: get(row, "format")?,
-        replaces: get(row, "replaces")?,
         scope: get(row, "scope")?,
-        grain: get(row, "grain")?,
-        file_name: get(row, "file_name")?,
-        content_sha256: get(row, "content_sha256")?,
-        summary: get(row, "summary")?,
-        withdrawn: get(row, "withdrawn")?,
+        day: day.parse().map_err(|_| unreadable("day", &day))?,
+        sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
     })
 }
 
-fn line_json(line: &BilledLine, raw: &str) -> serde_json::Value {
-    serde_json::json!({
-        "row": line.row,
-        "day": line.period.start.day().to_string(),
-        "category": line.category,
-        "currency": line.currency,
-        "billed_cost": crate::money::canonical_text(line.billed_cost),
-        "model": line.model,
-        "meter": line.meter,
-        "line": serde_json::to_string(line).unwrap_or_default(),
-        "raw": raw,
+fn read_batch(row: &SqliteRow) -> Result<BatchRecord, StoreError> {
+    let withdrawn_at: Option<i64> = get(row, "withdrawn_at")?;
+    Ok(BatchRecord {
+        head: BatchHead {
+            batch: get(row, "batch")?,
+            opened_at: Timestamp::from_micros(get(row, "opened_at")?),
+            provider: get(row, "provider")?,
+            account: get(row, "account")?,
+            format: get(row, "format")?,
+            scope: get(row, "scope")?,
+            file_name: get(row, "file_name")?,
+            file_sha256: get(row, "file_sha256")?,
+            file_bytes: get_count(row, "file_bytes")?,
+            header: get_json(row, "header")?,
+            header_fingerprint: get(row, "header_fingerprint")?,
+        },
+        sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
+        summary: get_json(row, "summary")?,
+        withdrawn_at: withdrawn_at.map(Timestamp::from_micros),
     })
 }
 
-fn usage_json(row: &UsageRow, raw: &str) -> serde_json::Value {
-    serde_json::json!({
-        "row": row.row,
-        "day": row.period.start.day().to_string(),
-        "model": row.model,
-        "usage": serde_json::to_string(row).unwrap_or_default(),
-        "raw": raw,
-    })
-}
-
-fn get_json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<T, StoreError> {
-    let text: String = get(row, column)?;
-    let shown = || text.chars().take(80).collect();
-    serde_json::from_str(&text).map_err(|_| StoreError::Value { what: column, value: shown() })
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| unreadable("rows of an export", &error.to_string()))
 }

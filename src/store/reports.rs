@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::period::{BillingPeriod, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::states::get;
+use crate::store::read::get;
 
 /// Whose month.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,11 @@ CREATE TABLE import_batches (
     opened_at   INTEGER NOT NULL,
     provider    TEXT    NOT NULL,
     account     TEXT    NOT NULL,
-    format      TEXT    NOT NULL,        -- openai.cost_csv, anthropic.tokens_csv ...
-    replaces    TEXT    NOT NULL,        -- 'cost', or the format of a usage export
+    format      TEXT    NOT NULL,        -- openai_cost, openai_usage, anthropic_cost, anthropic_tokens
     scope       TEXT    NOT NULL,        -- filter the export was made with, '' for all
-    grain       TEXT    NOT NULL,        -- day_total, meter_with_quantity, meter_money, quantities
     file_name   TEXT    NOT NULL,
-    content_sha256 TEXT NOT NULL,        -- over header and cells: the same in any container
+    file_sha256 TEXT    NOT NULL,
+    file_bytes  INTEGER NOT NULL,
     header      TEXT    NOT NULL,        -- JSON array of the column names
     header_fingerprint TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -30,8 +29,8 @@ CREATE TABLE import_withdrawals (
     reason       TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Days a batch covers. Of all sealed, not withdrawn batches of one provider, account, scope and
--- `replaces` one speaks for a day: the newest seal, but a day total never before finer lines.
+-- Days a batch speaks for. Of all sealed, not withdrawn batches with the same provider, account,
+-- format and scope the newest seal speaks for a day.
 CREATE TABLE import_days (
     batch TEXT NOT NULL,
     day   TEXT NOT NULL,                 -- provider's day, YYYY-MM-DD UTC

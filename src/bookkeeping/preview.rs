@@ -1,0 +1,255 @@
+//! Preview: what a file is, what it covers and replaces, before anything of it is stored.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use crate::bookkeeping::import::{
+    ExportFile, ImportChoice, ImportError, PartRead, look, part_hash, read_only, scope,
+};
+use crate::invoice::format::{ExportFormat, ExportSide};
+use crate::invoice::summary::{Grain, Summary};
+use crate::money::canonical_text;
+use crate::period::Timestamp;
+use crate::store::books::Books;
+use crate::store::error::StoreError;
+use crate::store::imports::{self, BatchRecord, TOTALS_ONLY};
+
+/// Name of the only account, where no export and nobody ever named one.
+pub const ONLY_ACCOUNT: &str = "default";
+
+/// What a file, or one part of a zip, would come to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// The file, or the part of a zip.
+    pub file: String,
+    /// What it is.
+    pub format: ExportFormat,
+    /// The same in words.
+    pub what: String,
+    /// Who bills.
+    pub provider: &'static str,
+    /// The account it would go to; `None` where somebody has to say.
+    pub account: Option<String>,
+    /// Accounts known of this provider, to choose from.
+    pub known_accounts: Vec<String>,
+    /// Rows, sums, days, grain, warnings, problems.
+    pub summary: Summary,
+    /// The grain it can reach, in words.
+    pub reach: String,
+    /// Days of earlier batches it would speak for.
+    pub replaces: Vec<Replaced>,
+    /// The batch of the same bytes, where they were imported before.
+    pub same_as: Option<String>,
+    /// Days whose money may still move.
+    pub open_days: Vec<NaiveDate>,
+    /// What other file is needed for a full comparison, in words.
+    pub still_missing: Option<String>,
+}
+
+/// Days of an earlier batch that a newer one speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replaced {
+    /// The earlier batch.
+    pub batch: String,
+    /// The days.
+    pub days: Vec<NaiveDate>,
+    /// Their sums before, per currency.
+    pub before: Vec<String>,
+    /// Their sums now, per currency.
+    pub after: Vec<String>,
+}
+
+/// Reads a file to its end without storing anything.
+///
+/// # Errors
+/// [`ImportError`] for a file that is no export of ours; a file with problems is previewed.
+pub async fn preview(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+) -> Result<Vec<Preview>, ImportError> {
+    let (parts, sha256, _) = look(file, &choice.personal_key).await?;
+    let known = imports::batches(books).await?;
+    let mut previews = Vec::new();
+    for index in 0..parts.len() {
+        let part = read_only(file, index, &choice.personal_key).await?;
+        let account = account_of(&part, choice.account.as_deref(), &known).ok();
+        let replaces = match &account {
+            Some(account) => replaced_by(books, &part, account).await?,
+            None => Vec::new(),
+        };
+        let sha256 = part_hash(&sha256, &part.name);
+        let same = |record: &&BatchRecord| {
+            record.head.file_sha256 == sha256 && record.withdrawn_at.is_none()
+        };
+        previews.push(Preview {
+            file: part.name.clone(),
+            format: part.format,
+            what: part.format.to_string(),
+            provider: part.format.provider(),
+            known_accounts: known_accounts(part.format.provider(), &known),
+            reach: reach(&part),
+            replaces,
+            same_as: known.iter().find(same).map(|record| record.head.batch.clone()),
+            open_days: part.summary.open_days(now).collect(),
+            still_missing: still_missing(&part, account.as_deref(), &known),
+            account,
+            summary: part.summary,
+        });
+    }
+    Ok(previews)
+}
+
+/// The account a part belongs to: what the person said, else what the file names, else the only
+/// one known.
+pub(crate) fn account_of(
+    part: &PartRead,
+    said: Option<&str>,
+    known: &[BatchRecord],
+) -> Result<String, ImportError> {
+    let named: Vec<&String> = part.summary.accounts.iter().collect();
+    if let Some(said) = said.map(str::trim).filter(|said| !said.is_empty()) {
+        return Ok(said.to_owned());
+    }
+    match named.as_slice() {
+        [only] => return Ok((*only).clone()),
+        [] => {}
+        several => {
+            let named = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(ImportError::SeveralAccounts { file: part.name.clone(), named });
+        }
+    }
+    let known = known_accounts(part.format.provider(), known);
+    match known.as_slice() {
+        [] => Ok(ONLY_ACCOUNT.to_owned()),
+        [only] => Ok(only.clone()),
+        several => Err(ImportError::AccountNeeded {
+            file: part.name.clone(),
+            known: several.join(", "),
+        }),
+    }
+}
+
+/// Which days of which earlier batches a part would speak for.
+pub(crate) async fn replaced_by(
+    books: &Books,
+    part: &PartRead,
+    account: &str,
+) -> Result<Vec<Replaced>, StoreError> {
+    let (Some(first), Some(last)) = (part.summary.first_day(), part.summary.last_day()) else {
+        return Ok(Vec::new());
+    };
+    let until = last.succ_opt().unwrap_or(last);
+    let speaking = imports::speaking_days(books, first, until).await?;
+    let mut replaced: Vec<Replaced> = Vec::new();
+    for day in speaking {
+        let ours = day.provider == part.format.provider()
+            && day.account == account
+            && day.format == part.format.as_str()
+            && part.summary.days.contains(&day.day);
+        // Totals check finer exports and never replace them.
+        if !ours || (scope(part) == TOTALS_ONLY && day.scope != TOTALS_ONLY) {
+            continue;
+        }
+        match replaced.iter_mut().find(|one| one.batch == day.batch) {
+            Some(one) => one.days.push(day.day),
+            None => replaced.push(Replaced {
+                batch: day.batch,
+                days: vec![day.day],
+                before: Vec::new(),
+                after: Vec::new(),
+            }),
+        }
+    }
+    if replaced.is_empty() || part.format.side() == ExportSide::Usage {
+        return Ok(replaced);
+    }
+    let earlier = imports::batches(books).await?;
+    for one in &mut replaced {
+        let record = earlier.iter().find(|record| record.head.batch == one.batch);
+        one.before = record.map(|record| day_sums(record, &one.days)).unwrap_or_default();
+        one.after = sums_of(one.days.iter().flat_map(|day| {
+            let sums = part.sum_by_day.get(day).into_iter().flatten();
+            sums.map(|(currency, sum)| (currency.to_string(), *sum))
+        }));
+    }
+    Ok(replaced)
+}
+
+/// Sums of some days of a sealed batch, from its summary.
+fn day_sums(record: &BatchRecord, days: &[NaiveDate]) -> Vec<String> {
+    let by_day = record.summary.get("sum_by_day");
+    sums_of(days.iter().flat_map(|day| {
+        let sums = by_day.and_then(|by_day| by_day.get(day.to_string()));
+        let sums = sums.and_then(|sums| sums.as_object()).into_iter().flatten();
+        sums.filter_map(|(currency, sum)| {
+            Some((currency.clone(), crate::money::parse_decimal(sum.as_str()?).ok()?))
+        })
+    }))
+}
+
+fn sums_of(amounts: impl Iterator<Item = (String, rust_decimal::Decimal)>) -> Vec<String> {
+    let mut sums = std::collections::BTreeMap::new();
+    for (currency, amount) in amounts {
+        let sum: &mut rust_decimal::Decimal = sums.entry(currency).or_default();
+        *sum = crate::money::exact_add(*sum, amount).unwrap_or(*sum);
+    }
+    sums.into_iter().map(|(currency, sum)| format!("{} {currency}", canonical_text(sum))).collect()
+}
+
+fn known_accounts(provider: &str, known: &[BatchRecord]) -> Vec<String> {
+    let own = known
+        .iter()
+        .filter(|record| record.head.provider == provider && record.withdrawn_at.is_none());
+    let accounts: BTreeSet<String> = own.map(|record| record.head.account.clone()).collect();
+    accounts.into_iter().collect()
+}
+
+fn reach(part: &PartRead) -> String {
+    let text = match (part.summary.grain, part.format.side()) {
+        (Grain::DayTotal, _) => {
+            "imported as one total per day; it names no model, so only the total can be compared; \
+             export again grouped by line item, it will replace this"
+        }
+        (Grain::MeterWithQuantity, _) => "each model and meter, quantity and price",
+        (Grain::MeterMoney, _) => "each model and meter, money only; quantities need the tokens",
+        (Grain::Quantities, _) => "quantities by model; money needs the cost export",
+        (Grain::Nothing, _) => "nothing was charged or used in these days",
+    };
+    text.to_owned()
+}
+
+/// The other export of the provider that these days lack.
+fn still_missing(
+    part: &PartRead,
+    account: Option<&str>,
+    known: &[BatchRecord],
+) -> Option<String> {
+    let has = |side: &str| {
+        known.iter().any(|record| {
+            record.withdrawn_at.is_none()
+                && record.head.provider == part.format.provider()
+                && Some(record.head.account.as_str()) == account
+                && record.head.format.contains(side)
+        })
+    };
+    match part.format {
+        ExportFormat::AnthropicCost if !has("tokens") => Some(
+            "the Tokens export of the same days: Cost alone has no quantities".to_owned(),
+        ),
+        ExportFormat::AnthropicTokens if !has("cost") => {
+            Some("the Cost export of the same days: Tokens alone has no money".to_owned())
+        }
+        ExportFormat::OpenAiUsage(_) if !has("cost") => Some(
+            "the Costs export of the same days, grouped by line item: usage alone has no money"
+                .to_owned(),
+        ),
+        ExportFormat::OpenAiCost if !has("usage") => {
+            Some("the usage export of the same days, for tokens by tier and batch".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -20,8 +20,10 @@ pub fn attempts_behind(inputs: &Inputs, finding: &str) -> Result<Vec<AttemptId>,
     let note = ids.iter().position(|id| id == finding);
     let note = note.ok_or_else(|| ReconcileError::NoSuchFinding(finding.to_owned()))?;
     let attempts = &inputs.attempts;
-    let mut found: Vec<AttemptId> =
-        behind(&matched, note).iter().map(|index| attempts[*index as usize].attempt).collect();
+    let mut found: Vec<AttemptId> = behind(&matched, note, &cells_of(&matched, note))
+        .iter()
+        .map(|index| attempts[*index as usize].attempt)
+        .collect();
     found.sort_unstable();
     Ok(found)
 }
@@ -44,14 +46,14 @@ pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
 }
 
 /// The attempts behind a note, as indexes.
-pub fn behind(matched: &Matched<'_>, note: usize) -> Vec<u32> {
+pub fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     let sheet = &matched.sheet;
     if let Some(attempts) = &sheet.notes[note].attempts {
         return attempts.iter().copied().collect();
     }
-    let mut found: Vec<u32> = cells_of(matched, note)
-        .into_iter()
-        .flat_map(|cell| &sheet.cells[cell].stubs)
+    let mut found: Vec<u32> = cells
+        .iter()
+        .flat_map(|cell| &sheet.cells[*cell].stubs)
         .map(|stub| sheet.stubs[*stub as usize].attempt)
         .collect();
     found.sort_unstable();
@@ -60,7 +62,7 @@ pub fn behind(matched: &Matched<'_>, note: usize) -> Vec<u32> {
 }
 
 /// The cells a note has effects in.
-pub fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
+fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
     let effects = matched.sheet.effects.iter().filter(|effect| effect.note == note);
     let mut cells: Vec<CellIndex> = effects.map(|effect| effect.cell).collect();
     cells.sort_unstable();
@@ -71,7 +73,7 @@ pub fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
 /// The drill-down a report prints.
 pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
     let sheet = &matched.sheet;
-    let attempts = behind(matched, note);
+    let attempts = behind(matched, note, cells);
     let mut rows: Vec<u32> =
         cells.iter().flat_map(|cell| &sheet.cells[*cell].billed.lines).copied().collect();
     let faces = sheet.face_lines.iter().filter(|face| face.note == note);

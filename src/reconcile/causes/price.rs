@@ -277,7 +277,7 @@ fn splits(matched: &Matched<'_>, series: &Series, cell: CellIndex) -> Result<Vec
     let sheet = &matched.sheet;
     let mut splits: Vec<Split> = Vec::new();
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
-    if span.end.micros() - span.start.micros() <= DAY_US {
+    if span.end.micros().saturating_sub(span.start.micros()) <= DAY_US {
         return Ok(splits);
     }
     let mut by_day: BTreeMap<NaiveDate, i128> = BTreeMap::new();

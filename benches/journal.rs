@@ -188,7 +188,8 @@ fn call_in(journal: Journal, base: u128, lane: u128) -> tokio::task::JoinHandle<
     tokio::spawn(async move {
         let mut last = 0;
         for step in 0..CALLS / LANES {
-            let number = base + lane * 1_000_000 + step;
+            // Ids in the order of time, as version 7 has them, with the lane to tell them apart.
+            let number = base + (1 << 41) + step * LANES + lane;
             let sent = journal.commit(&intent(number)).await.unwrap();
             journal.synced(sent.n).await.unwrap();
             last = journal.commit(&settlement(number)).await.unwrap().n;

@@ -20,7 +20,7 @@ use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::{Amount, Currency};
 use counterfoil::names::{AttemptId, Clock, Endpoint, RequestId};
 use counterfoil::period::Timestamp;
-use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
+use counterfoil::pricing::charge::{Charge, Valuation, ValuationStatus};
 use counterfoil::store::books::Books;
 use counterfoil::usage::{ModelUsage, ReportedUsage, UsageSource};
 use uuid::Uuid;
@@ -188,7 +188,8 @@ fn call_in(journal: Journal, base: u128, lane: u128) -> tokio::task::JoinHandle<
     tokio::spawn(async move {
         let mut last = 0;
         for step in 0..CALLS / LANES {
-            let number = base + lane * 1_000_000 + step;
+            // Ids in the order of time, as version 7 has them, with the lane to tell them apart.
+            let number = base + (1 << 41) + step * LANES + lane;
             let sent = journal.commit(&intent(number)).await.unwrap();
             journal.synced(sent.n).await.unwrap();
             last = journal.commit(&settlement(number)).await.unwrap().n;
@@ -257,7 +258,7 @@ fn settlement(number: u128) -> Entry {
         },
         billing_class: BillingClass::Billed,
         valuation: Valuation {
-            status: PricingStatus::Priced,
+            status: ValuationStatus::Priced,
             total: Some(charges.iter().map(|charge| charge.amount).sum()),
             charges,
             unpriced: Vec::new(),

@@ -6,6 +6,7 @@ pub mod books;
 pub mod error;
 pub mod facts;
 pub mod imports;
+pub mod later;
 pub mod months;
 pub mod overview;
 pub mod posting;

@@ -47,20 +47,25 @@ pub enum OnJournalFailure {
     AllowUntracked,
 }
 
-/// How long things may take, in whole seconds.
+/// How long things may take; whole seconds in the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// To connect to a provider.
-    pub connect_s: u64,
+    #[serde(rename = "connect_s", deserialize_with = "seconds")]
+    pub connect: Duration,
     /// From sending a request to the provider's response headers.
-    pub headers_s: u64,
+    #[serde(rename = "headers_s", deserialize_with = "seconds")]
+    pub headers: Duration,
     /// Between two pieces of an answer.
-    pub idle_s: u64,
+    #[serde(rename = "idle_s", deserialize_with = "seconds")]
+    pub idle: Duration,
     /// To read the rest of an answer whose client has gone.
-    pub drain_s: u64,
+    #[serde(rename = "drain_s", deserialize_with = "seconds")]
+    pub drain: Duration,
     /// From the first signal to the end of the process.
-    pub shutdown_s: u64,
+    #[serde(rename = "shutdown_s", deserialize_with = "seconds")]
+    pub shutdown: Duration,
 }
 
 /// How large things may be.
@@ -71,6 +76,8 @@ pub struct Limits {
     pub body_mib: usize,
     /// Largest memory the bodies waiting to be counted may take, in MiB.
     pub counting_queue_mib: usize,
+    /// Largest size of the journal's file, in MiB; by default the disk's.
+    pub journal_mib: Option<u32>,
 }
 
 /// One provider.
@@ -181,40 +188,15 @@ impl Default for Config {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect_s: 10, headers_s: 600, idle_s: 300, drain_s: 60, shutdown_s: 90 }
-    }
-}
-
-impl Timeouts {
-    /// To connect.
-    pub const fn connect(&self) -> Duration {
-        Duration::from_secs(self.connect_s)
-    }
-
-    /// To the response headers.
-    pub const fn headers(&self) -> Duration {
-        Duration::from_secs(self.headers_s)
-    }
-
-    /// Between two pieces.
-    pub const fn idle(&self) -> Duration {
-        Duration::from_secs(self.idle_s)
-    }
-
-    /// For the rest of an answer nobody waits for.
-    pub const fn drain(&self) -> Duration {
-        Duration::from_secs(self.drain_s)
-    }
-
-    /// For an orderly end.
-    pub const fn shutdown(&self) -> Duration {
-        Duration::from_secs(self.shutdown_s)
+        let [connect, headers, idle, drain, shutdown] =
+            [10, 600, 300, 60, 90].map(Duration::from_secs);
+        Self { connect, headers, idle, drain, shutdown }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_mib: 32, counting_queue_mib: 64 }
+        Self { body_mib: 32, counting_queue_mib: 64, journal_mib: None }
     }
 }
 
@@ -304,14 +286,22 @@ impl Config {
         if let Some(overlay) = &self.price_overlay {
             line("price_overlay", quoted(&overlay.display().to_string()));
         }
-        let Timeouts { connect_s, headers_s, idle_s, drain_s, shutdown_s } = self.timeouts;
-        line("\n[timeouts]\nconnect_s", connect_s.to_string());
-        line("headers_s", headers_s.to_string());
-        line("idle_s", idle_s.to_string());
-        line("drain_s", drain_s.to_string());
-        line("shutdown_s", shutdown_s.to_string());
+        let Timeouts { connect, headers, idle, drain, shutdown } = &self.timeouts;
+        let times = [
+            ("\n[timeouts]\nconnect_s", connect),
+            ("headers_s", headers),
+            ("idle_s", idle),
+            ("drain_s", drain),
+            ("shutdown_s", shutdown),
+        ];
+        for (key, time) in times {
+            line(key, time.as_secs().to_string());
+        }
         line("\n[limits]\nbody_mib", self.limits.body_mib.to_string());
         line("counting_queue_mib", self.limits.counting_queue_mib.to_string());
+        if let Some(mib) = self.limits.journal_mib {
+            line("journal_mib", mib.to_string());
+        }
         for provider in self.provider_settings()? {
             let entry = self.providers.get(&provider.name);
             let _ = writeln!(text, "\n[providers.{}]", provider.name);
@@ -450,6 +440,10 @@ pub fn log_filter() -> Option<String> {
     std::env::var_os("COUNTERFOIL_LOG")?.into_string().ok()
 }
 
+fn seconds<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    u64::deserialize(source).map(Duration::from_secs)
+}
+
 fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error> {
     String::deserialize(source).map(SecretString::from)
 }
@@ -579,7 +573,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.listen.port(), 2);
-        assert_eq!(config.timeouts.idle_s, 7);
+        assert_eq!(config.timeouts.idle.as_secs(), 7);
         assert_eq!(config.provider_settings().unwrap()[1].base_url, "http://127.0.0.1:9");
     }
 

@@ -150,65 +150,74 @@ pub fn wall_clock() -> Clock {
 /// Starts a gateway: its journal is open, its listeners answer when this returns.
 ///
 /// # Errors
-/// Something it needs cannot be had; nothing keeps running.
+/// Something it needs cannot be had; nothing keeps running, and a journal that was opened is
+/// closed in order.
 pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
-    let ServeOptions { config, clock, banner } = options;
-    let providers = config.provider_settings()?;
-    let callers = config.caller_settings()?;
+    let config = &options.config;
+    let providers = providers(config)?;
+    let callers = callers(config)?;
+    let prices = price_table(config)?;
+    // Bound before the journal is opened: a taken port is no unclean stop.
+    let listeners = (bind(config.listen).await?, bind(config.dashboard_listen).await?);
     std::fs::create_dir_all(&config.data)
         .map_err(|source| ServeError::Folder { path: config.data.clone(), source })?;
     let (journal, opened) =
-        Journal::open(&config.data, clock.clone(), JournalOptions::default()).await?;
+        Journal::open(&config.data, options.clock.clone(), journal_options(config)).await?;
+    let parts = (providers, callers, prices);
+    let started = assemble(options, parts, listeners, journal.clone(), opened).await;
+    if started.is_err() {
+        drop(journal.close().await);
+    }
+    started
+}
+
+async fn assemble(
+    options: ServeOptions,
+    (providers, callers, prices): (Vec<Provider>, Callers, PriceTable),
+    (proxy, pages): (TcpListener, TcpListener),
+    journal: Journal,
+    opened: Opened,
+) -> Result<Running, ServeError> {
+    let ServeOptions { config, clock, banner } = options;
     let books = Books::open(&config.data).await?;
-    let prices = price_table(&config)?;
     books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
-    let gateway = gateway(&config, &clock, &journal, prices)?;
-    let listener = bind(config.listen).await?;
-    let proxy_addr = listener.local_addr().unwrap_or(config.listen);
+    let mut poster = Poster::new(journal.clone(), books.clone()).await?;
+    let later = remembered(&mut poster, &books, clock.now()).await;
+    let page_prices = Arc::new(prices.clone());
+    let gateway = gateway(&config, &clock, &journal, prices, later)?;
+    let proxy_addr = proxy.local_addr().unwrap_or(config.listen);
+    let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
+    let address = format!("http://{proxy_addr}");
     let health = journal.clone();
     let routes = native::router(IngressOptions {
         gateway: gateway.clone(),
-        providers: providers
-            .into_iter()
-            .map(|provider| Provider {
-                name: ProviderName::new(provider.name),
-                base_url: provider.base_url,
-                dialect: provider.dialect,
-                key: provider.api_key,
-            })
-            .collect(),
-        callers: Callers::new(
-            callers
-                .into_iter()
-                .map(|caller| (Caller { name: caller.name, team: caller.team }, caller.token)),
-        ),
+        providers,
+        callers,
         body_limit: config.limits.body_mib.saturating_mul(1024 * 1024),
-        address: format!("http://{proxy_addr}"),
+        address: address.clone(),
         is_ready: Box::new(move || {
             let health = health.health();
             health.failed.is_none() && health.waiting_for_room == 0
         }),
     });
-    let pages_listener = bind(config.dashboard_listen).await?;
-    let dashboard_addr = pages_listener.local_addr().unwrap_or(config.dashboard_listen);
-    let pages = dashboard::router(DashboardState {
+    let dashboard = dashboard::router(DashboardState {
         books: books.clone(),
-        clock: clock.clone(),
-        proxy_base_url: format!("http://{proxy_addr}"),
+        clock,
+        proxy_base_url: address,
         banner,
         allowed_hosts: Vec::new(),
+        prices: page_prices,
         personal_key: Fingerprinter::open(&config.data)?.personal_key(),
         drops: Drops::default(),
     });
-    let poster = Poster::new(journal.clone(), books.clone()).await?;
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
     let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
     let (stop, stopped) = watch::channel(false);
     let listeners = vec![
-        tokio::spawn(listen(listener, routes, stopped.clone())),
-        tokio::spawn(listen(pages_listener, pages, stopped)),
+        tokio::spawn(listen(proxy, routes, stopped.clone())),
+        tokio::spawn(listen(pages, dashboard, stopped)),
     ];
-    let patience = config.timeouts.shutdown();
+    let patience = config.timeouts.shutdown;
     Ok(Running {
         proxy_addr,
         dashboard_addr,
@@ -224,11 +233,46 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
     })
 }
 
+fn providers(config: &Config) -> Result<Vec<Provider>, ConfigError> {
+    let settings = config.provider_settings()?.into_iter();
+    let provider = |it: config::ProviderSettings| Provider {
+        name: ProviderName::new(it.name),
+        base_url: it.base_url,
+        dialect: it.dialect,
+        key: it.api_key,
+    };
+    Ok(settings.map(provider).collect())
+}
+
+fn callers(config: &Config) -> Result<Callers, ConfigError> {
+    let settings = config.caller_settings()?.into_iter();
+    Ok(Callers::new(settings.map(|it| (Caller { name: it.name, team: it.team }, it.token))))
+}
+
+fn journal_options(config: &Config) -> JournalOptions {
+    // A page of the journal is 4 KiB.
+    let max_pages = config.limits.journal_mib.map(|mib| mib.saturating_mul(256));
+    JournalOptions { max_pages, ..JournalOptions::default() }
+}
+
+/// What earlier runs left to be settled, once everything they wrote is posted. The gateway serves
+/// without it while the books are away; an answer that is fetched then settles nothing.
+async fn remembered(poster: &mut Poster, books: &Books, now: Timestamp) -> LaterUsage {
+    if let Err(error) = poster.post_once().await {
+        tracing::warn!(%error, "posting what earlier runs wrote failed; it is tried again");
+    }
+    LaterUsage::restored(books, now).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the books do not say which answers are awaited");
+        LaterUsage::default()
+    })
+}
+
 fn gateway(
     config: &Config,
     clock: &Clock,
     journal: &Journal,
     prices: PriceTable,
+    later: LaterUsage,
 ) -> Result<Gateway, ServeError> {
     let counts = (journal.clone(), clock.clone());
     let counting = CountingPool::start(
@@ -246,17 +290,17 @@ fn gateway(
     let timeouts = &config.timeouts;
     Ok(Gateway::new(Arc::new(Shared {
         recorder: Recorder::new(journal.clone(), clock.clone(), untracked),
-        client: UpstreamClient::new(timeouts.connect())?,
+        client: UpstreamClient::new(timeouts.connect)?,
         prices: ArcSwap::from_pointee(prices),
         counting: RwLock::new(Some(counting)),
         clock: clock.clone(),
         fingerprinter: Fingerprinter::open(&config.data)?,
         limits: CallLimits {
-            headers: timeouts.headers(),
-            idle: timeouts.idle(),
-            drain: timeouts.drain(),
+            headers: timeouts.headers,
+            idle: timeouts.idle,
+            drain: timeouts.drain,
         },
-        later: LaterUsage::default(),
+        later,
         running: RunningCalls::default(),
         failpoints: Failpoints::armed(config::failpoint().as_deref()),
         runtime: tokio::runtime::Handle::current(),
@@ -331,6 +375,7 @@ impl Running {
             let stopped = tokio::task::spawn_blocking(move || counting.shut_down(LAST_COUNTS));
             drop(stopped.await);
         }
+        self.gateway.shared().recorder.close_untracked_span();
         // Posting takes only what is synced; with this it takes everything.
         let committed = self.journal.health().committed_n;
         let synced = self.journal.synced(i64::try_from(committed).unwrap_or(i64::MAX)).await;

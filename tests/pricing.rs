@@ -302,6 +302,15 @@ fn a_period_begins_on_its_second_in_any_time_zone() {
 }
 
 #[test]
+fn a_cut_of_cache_reads_alone_is_dated_too() {
+    let table = builtin();
+    let reads = usage(&[(Meter::InputCacheRead, 1_000_000)], &[]);
+    let sonnet = |when| total(&price(&table, "anthropic", "claude-sonnet-5-5", when, &reads));
+    assert_eq!(sonnet("2026-10-06T23:59:59Z"), "0.2");
+    assert_eq!(sonnet("2026-10-07T00:00:00Z"), "0.1");
+}
+
+#[test]
 fn names_are_matched_exactly_by_alias_or_by_anchored_form_and_never_by_likeness() {
     let table = builtin();
     let one = usage(&[(Meter::Input, 1_000_000)], &[]);

@@ -1,14 +1,20 @@
 //! Retention: a journal record goes when it is posted, found in the books, and old enough.
 
+use std::future::Future;
+use std::time::Duration;
+
 use crate::bookkeeping::post::{PostError, offer};
 use crate::journal::book::Journal;
 use crate::journal::reader::JournalReader;
+use crate::names::Clock;
 use crate::period::{DAY_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::{posting, verify};
 
 /// How long a record stays in the journal if nothing else is said.
 pub const DEFAULT_DAYS: u32 = 7;
+/// How often old records are looked for.
+const EVERY: Duration = Duration::from_secs(3_600);
 /// Records compared together.
 const BATCH: u32 = 1_000;
 
@@ -21,6 +27,27 @@ pub struct Retired {
     pub gone: u64,
     /// Rows of the books that differ; from the first of them on nothing goes.
     pub differing: Vec<String>,
+}
+
+/// Lets go of what may go, once an hour, until `stop` resolves.
+pub async fn run(
+    journal: Journal,
+    books: Books,
+    clock: Clock,
+    days: u32,
+    stop: impl Future<Output = ()>,
+) {
+    let mut stop = std::pin::pin!(stop);
+    while tokio::time::timeout(EVERY, stop.as_mut()).await.is_err() {
+        match retire(&journal, &books, clock.now(), days).await {
+            Ok(Retired { differing, .. }) if !differing.is_empty() => {
+                let rows = differing.len();
+                tracing::error!(rows, first = %differing[0], "the books differ from the journal");
+            }
+            Ok(Retired { gone, .. }) => tracing::debug!(gone, "journal records were let go"),
+            Err(error) => tracing::warn!(%error, "the journal keeps its old records"),
+        }
+    }
 }
 
 /// Compares what may go with the books, then lets it go. Beyond the retention only; everything

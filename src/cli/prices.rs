@@ -110,9 +110,9 @@ pub fn show(
     if outside.is_empty() {
         writeln!(
             output,
-            "{model}: unpriced, no price file names it. To price it, write a file of the same \
-             form as pricing/openai.toml and name it under `prices` in the configuration; \
-             `counterfoil prices check FILE` says whether it is sound."
+            "{model}: unpriced, no price file names it. To price it, write a file of the form \
+             pricing/README.md shows, check it with `counterfoil prices check --prices FILE` and \
+             name it as `price_overlay` in the configuration."
         )?;
     }
     Ok(false)

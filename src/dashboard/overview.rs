@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::dashboard::chart::{Bars, StackedBars};
-use crate::dashboard::format::{self, Money};
+use crate::dashboard::format::{self, Figure, Money};
 use crate::dashboard::months::{self, MonthStrip};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::spend::{self, AttemptSums, GroupSum};
@@ -20,6 +20,7 @@ use crate::meter::Meter;
 use crate::money::{Amount, Currency};
 use crate::period::{ChargePeriod, DAY_US, HOUR_US, Timestamp};
 use crate::store::accounts;
+use crate::store::billed::{Billed, billed};
 use crate::store::overview::{self as store, AttemptCell, Dimension, LastAttempt, SpendCell};
 use crate::store::read::AttemptFilter;
 
@@ -54,7 +55,7 @@ pub struct Overview {
     #[serde(skip)]
     cache_read: format::Cell,
     cache_left_out: Vec<String>,
-    billed: Option<Money>,
+    billed: Option<Figure>,
     #[serde(skip)]
     billed_text: String,
     attempts: AttemptSums,
@@ -151,6 +152,7 @@ struct Facts {
     providers: Vec<String>,
     names: BTreeMap<String, String>,
     months: MonthStrip,
+    billed: Billed,
 }
 
 /// `GET /`, `/overview.json`, `/overview.csv`.
@@ -199,6 +201,7 @@ async fn gather(
     let books = &state.books;
     let whole = |period: ChargePeriod| (period.end.micros() - period.start.micros()).max(HOUR_US);
     let over = |period| AttemptFilter { period, ..view.filter.clone() };
+    let (first_day, until) = (view.filter.period.start.day(), view.filter.period.end.day());
     let today = ChargePeriod::of_day(now.day());
     let last = store::find_last_attempt(books).await?;
     let mut names = BTreeMap::new();
@@ -229,6 +232,7 @@ async fn gather(
         .await?,
         today: store::spend(books, &over(today), Dimension::Provider, DAY_US).await?,
         months: months::strip(books, now, 12).await?,
+        billed: billed(books, view.filter.provider.as_deref(), first_day, until).await?,
         last,
         providers: seen,
         names,
@@ -255,6 +259,7 @@ fn lay_out(
     let attempts = spend::attempt_sums(&facts.attempts);
     let class =
         |name: &str| spend::total(&facts.cells, |cell| cell.billing_class == name).of(currency);
+    let (figure, billed_text) = billed_tile(&view, &facts.billed, currency);
     let unpriced = spend::meters(&facts.cells).iter().map(|sum| sum.unpriced).sum();
     let chrome = Chrome::new(state, "Overview", "/", "/", &view.query_text());
     Overview {
@@ -276,8 +281,8 @@ fn lay_out(
         cache_read: format::brief(saving.read, "tokens"),
         cache_left_out: saving.left_out,
         error_share: format::percent(attempts.errors.into(), attempts.attempts.into()),
-        billed: None,
-        billed_text: String::new(),
+        billed: figure,
+        billed_text,
         attempts_brief: format::brief(attempts.attempts, "attempts"),
         unpriced_brief: format::brief(unpriced, "tokens"),
         unpriced_atoms: unpriced,
@@ -306,6 +311,22 @@ fn lay_out(
         providers: facts.providers,
         view,
     }
+}
+
+/// What the exports bill for the span, and what has to be said beside it.
+fn billed_tile(view: &View, billed: &Billed, currency: Currency) -> (Option<Figure>, String) {
+    let narrowed = [&view.filter.model, &view.filter.team, &view.filter.app, &view.filter.account]
+        .iter()
+        .any(|filter| filter.is_some())
+        || view.filter.credential.is_some();
+    let sum = billed.sums.get(&currency).map(|sum| Figure::new(*sum, currency));
+    let (Some(figure), false) = (sum, billed.days.is_empty()) else {
+        return (None, String::new());
+    };
+    let width = (view.filter.period.end.micros() - view.filter.period.start.micros()) / DAY_US;
+    let days = format!("by the exports, for {} of {width} days", billed.days.len());
+    let text = if narrowed { format!("{days}; of everything, not of these filters") } else { days };
+    (Some(figure), text)
 }
 
 fn group_line(view: &View, sum: &GroupSum, all: Money, label: String) -> GroupLine {

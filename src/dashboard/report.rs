@@ -42,6 +42,8 @@ pub struct ReportPage {
     left_out: Vec<(String, String)>,
     body: ReportBody,
     claim: Option<String>,
+    compare: String,
+    account: String,
 }
 
 /// The page of a month without a report.
@@ -129,6 +131,7 @@ struct FindingView {
     attempts: String,
     sample: Vec<String>,
     requests: Option<String>,
+    all: String,
     rows: String,
     row_count: u64,
     days: String,
@@ -192,7 +195,7 @@ async fn answer(
     page::reply(face, &lay_out(state, &record).await?, table)
 }
 
-fn read_month(text: &str) -> Result<BillingPeriod, PageError> {
+pub(crate) fn read_month(text: &str) -> Result<BillingPeriod, PageError> {
     text.parse().map_err(|error: crate::period::PeriodError| {
         PageError::NotUnderstood(format!("{error}; the address ends in a month such as 2026-10."))
     })
@@ -219,7 +222,7 @@ async fn empty(
     account: &str,
 ) -> Result<EmptyReport, PageError> {
     let first = month.first_day();
-    let days = imports::speaking_days(&state.books, first, month.next().first_day()).await?;
+    let days = store::covered_days(&state.books, first, month.next().first_day()).await?;
     let own = days.iter().filter(|day| {
         day.provider == provider
             && (account.is_empty() || day.account == account)
@@ -261,6 +264,10 @@ async fn lay_out(
     let title = format!("{} {}", record.provider, record.period);
     let chrome = Chrome::new(state, title, "/reconcile", &path, &suffix(&record.account));
     let figure = |value: Decimal| Figure::new(value, body.currency);
+    let all = |finding: &FindingBody| {
+        let account = encode_text(&record.account);
+        format!("{path}/requests?account={account}&finding={}", encode_text(&finding.id))
+    };
     let proven = body.findings.iter().any(is_claim);
     let query = suffix(&record.account);
     let claim = format!("{path}/claim{}{query}", if query.is_empty() { "" } else { "?" });
@@ -276,10 +283,12 @@ async fn lay_out(
         coverage: coverage(&body),
         bridge: bridge(&body)?,
         document: document(&body),
-        findings: body.findings.iter().map(|finding| finding_view(finding, &figure)).collect(),
+        findings: body.findings.iter().map(|finding| finding_view(finding, &figure, &all(finding))).collect(),
         compared: body.compared.iter().flat_map(compared).collect(),
         left_out: left_out(&body),
         claim: proven.then_some(claim),
+        compare: format!("{path}/compare"),
+        account: record.account.clone(),
         body,
     })
 }
@@ -289,7 +298,7 @@ async fn newest_import(
     record: &ReportRecord,
 ) -> Result<Option<Timestamp>, PageError> {
     let (from, until) = (record.period.first_day(), record.period.next().first_day());
-    let days = imports::speaking_days(&state.books, from, until).await?;
+    let days = store::covered_days(&state.books, from, until).await?;
     let own = days
         .iter()
         .filter(|day| day.provider == record.provider && day.account == record.account);
@@ -444,7 +453,11 @@ fn document(body: &ReportBody) -> Vec<(String, Figure)> {
     ]
 }
 
-fn finding_view(finding: &FindingBody, figure: &impl Fn(Decimal) -> Figure) -> FindingView {
+fn finding_view(
+    finding: &FindingBody,
+    figure: &impl Fn(Decimal) -> Figure,
+    all: &str,
+) -> FindingView {
     let drill = &finding.drill;
     let days = drill.days.map(|(first, last)| {
         if first == last { format!("{first} (UTC)") } else { format!("{first} to {last} (UTC)") }
@@ -478,6 +491,7 @@ fn finding_view(finding: &FindingBody, figure: &impl Fn(Decimal) -> Figure) -> F
         attempts: format::count(drill.attempt_count),
         sample: drill.attempts.clone(),
         requests: (drill.attempt_count > 0).then(|| requests_link(finding)).flatten(),
+        all: all.to_owned(),
         rows: row_text(&drill.rows, drill.row_count),
         row_count: drill.row_count,
         days: days.unwrap_or_default(),
@@ -564,7 +578,7 @@ async fn make_claim(
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
         let calls = requests::provider_calls(&state.books, &finding.drill.attempts).await?;
         claims.push(ClaimView {
-            finding: finding_view(finding, &figure),
+            finding: finding_view(finding, &figure, ""),
             rows: rows_by_file(&finding.drill.rows, &batches),
             calls: calls
                 .into_iter()

@@ -176,10 +176,7 @@ impl Reading {
 
     /// Whether the body that passes is shorter than the provider's.
     pub const fn strips(&self) -> bool {
-        matches!(
-            self,
-            Self::Stream(_, Some(_)) | Self::Undecided(Undecided { injected: true, .. })
-        )
+        matches!(self, Self::Stream(_, Some(_)) | Self::Undecided(Undecided { injected: true, .. }))
     }
 
     /// What the answer came to.

@@ -8,35 +8,35 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use secrecy::SecretString;
 use uuid::{NoContext, Uuid};
 
-use crate::dialect::endpoint::{Dialect, Purpose, Route};
-use crate::dialect::inject::{self, Injection};
-use crate::dialect::request::{BodyKind, IncludeUsage, RequestFacts};
+use crate::dialect::endpoint::{Dialect, Route};
+use crate::dialect::request::RequestFacts;
 use crate::gateway::answer::Reading;
 use crate::gateway::counting::{CountingJob, CountingPool};
 use crate::gateway::error::{CallError, FailedCall};
 use crate::gateway::exchange::{Attempt, Exchange, Piece};
 use crate::gateway::failpoint::{Failpoint, Failpoints};
 use crate::gateway::later::LaterUsage;
+use crate::gateway::outgoing::{self, Outgoing};
 use crate::gateway::record::{Recorder, Tracked};
 use crate::gateway::relay::{FaultWords, Passing, RelayBody};
 use crate::gateway::running::Running;
 use crate::gateway::settle::{End, Measured, Placed};
 use crate::ledger::entry::Entry;
 use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
-use crate::names::{AttemptId, Clock, Endpoint, ModelName, ProviderName, RequestId};
+use crate::names::{AttemptId, Clock, ModelName, ProviderName, RequestId};
 use crate::period::Timestamp;
 use crate::pricing::charge::Valuation;
 use crate::pricing::rate::rate;
 use crate::pricing::table::PriceTable;
 use crate::routing::plan::Plan;
-use crate::upstream::body::{StreamedBody, UpstreamBody};
+use crate::upstream::body::StreamedBody;
 use crate::upstream::client::{SendError, UpstreamClient};
 use crate::upstream::fingerprint::{Fingerprinter, hint};
-use crate::upstream::headers::{KeyPlacement, for_caller, for_provider};
+use crate::upstream::headers::{KeyPlacement, for_caller};
 use crate::usage::ReportedUsage;
 
 /// A provider as calls use it.
@@ -238,8 +238,8 @@ impl Gateway {
     ) -> Result<Response<RelayBody>, CallError> {
         let shared = &self.shared;
         let length = body.length();
-        let (body, counted, injected) = prepare_body(call, body);
-        let outgoing = outgoing(call, body)?;
+        let Outgoing { body, counted, injected } = outgoing::body(call, body);
+        let outgoing = outgoing::request(call, body)?;
         let intent = self.intent(request, call, length);
         let attempt = self.new_attempt(&intent, call, injected, counted);
         shared.failpoints.pass(Failpoint::BeforeIntent);
@@ -452,40 +452,6 @@ fn one(mut pieces: VecDeque<Bytes>) -> Bytes {
             all.into()
         }
     }
-}
-
-/// The body as it is sent, its bytes for the count, and whether usage was asked for on our own.
-fn prepare_body(call: &Call, body: CallBody) -> (UpstreamBody, Option<Bytes>, bool) {
-    let whole = match body {
-        CallBody::Whole(bytes) => bytes,
-        CallBody::Streamed(body, _) => return (UpstreamBody::Streamed(body), None, false),
-    };
-    if call.route.purpose != Purpose::Call {
-        return (UpstreamBody::pieces([whole]), None, false);
-    }
-    let facts = &call.facts;
-    let streams_json = facts.stream && facts.body == BodyKind::Json;
-    let chat = matches!(call.route.endpoint, Endpoint::Chat | Endpoint::Completions);
-    let unasked = facts.include_usage != IncludeUsage::Wanted;
-    if streams_json && chat && unasked && call.provider.dialect == Dialect::OpenAi {
-        if let Ok(Injection::Spliced(splice)) = inject::include_usage(&whole) {
-            return (UpstreamBody::pieces(splice.pieces()), Some(whole), true);
-        }
-    }
-    (UpstreamBody::pieces([whole.clone()]), Some(whole), false)
-}
-
-fn outgoing(call: &Call, body: UpstreamBody) -> Result<Request<UpstreamBody>, CallError> {
-    let unusable = || CallError::UnusablePath { provider: call.provider.name.clone() };
-    let url = format!("{}{}", call.provider.base_url, call.path_and_query);
-    let uri: Uri = url.parse().map_err(|_| unusable())?;
-    let key = call.key.as_ref().map(|key| (key.placement, &key.secret));
-    let headers = for_provider(&call.headers, key).map_err(|_| CallError::UnusableKey)?;
-    let mut request = Request::new(body);
-    *request.method_mut() = call.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok(request)
 }
 
 /// A version 7 UUID of this instant.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod exchange;
 pub mod failpoint;
 pub mod later;
+pub mod outgoing;
 pub mod record;
 pub mod relay;
 pub mod running;

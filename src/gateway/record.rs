@@ -112,8 +112,8 @@ impl Recorder {
         tracing::error!(%error, attempts, "a call passes WITHOUT A RECORD (allow_untracked)");
     }
 
-    /// The journal is back: what passed meanwhile is written down as a gap.
-    fn close_untracked_span(&self) {
+    /// The journal is back, or the process ends: what passed meanwhile is written down as a gap.
+    pub fn close_untracked_span(&self) {
         let ended = self.untracked.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(span) = ended {
             let end = Timestamp::from_micros(span.last.micros() + 1);

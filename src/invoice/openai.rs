@@ -201,6 +201,10 @@ impl CostRows {
         let unit = cells.text(self.unit).unwrap_or_default();
         let meter = meter_by_unit(item, unit);
         let Some(cell) = cells.text(self.quantity) else { return Ok((meter, None)) };
+        if cell.starts_with(['-', '(', '\u{2212}']) {
+            noticed.once("a negative quantity, as of a refund: left unknown", row);
+            return Ok((meter, None));
+        }
         if let Some(meter) = meter
             && atoms_per(unit, meter) == Some(1)
         {

@@ -248,34 +248,49 @@ impl Split {
     }
 }
 
+/// Input tokens by modality: not cached, and read from a cache.
+#[derive(Clone, Copy)]
+struct Modalities {
+    text: u64,
+    audio: u64,
+    image: u64,
+    read_text: u64,
+    read_audio: u64,
+    read_image: u64,
+}
+
 impl Input {
     /// Splits the total into disjoint meters; `None` if a part exceeds the whole.
     ///
     /// `total = cached + written + uncached` in the provider's own words. Modalities are taken
-    /// apart only where they add up to that total with their cached tokens inside or outside.
+    /// apart only where the row's own numbers show how they stand to that total.
     fn split(&self, quantities: &mut Quantities) -> Option<Split> {
         let rest = self.total.checked_sub(self.cached)?.checked_sub(self.written)?;
         let uncached = self.uncached.unwrap_or(rest);
         let mut split = if uncached == rest { Split::Exact } else { Split::PartsDiffer };
-        let (mut text, mut audio, mut image) = (uncached, 0, 0);
-        let (mut read_audio, mut read_image) = (0, 0);
+        let all_text = Modalities {
+            text: uncached,
+            audio: 0,
+            image: 0,
+            read_text: self.cached,
+            read_audio: 0,
+            read_image: 0,
+        };
+        let mut parts = all_text;
         if self.audio + self.image + self.cached_audio + self.cached_image > 0 {
             match self.modalities(uncached) {
-                Some(parts) => {
-                    (text, audio, image) = parts;
-                    (read_audio, read_image) = (self.cached_audio, self.cached_image);
-                }
+                Some(found) => parts = found,
                 None => split = Split::ModalitiesDiffer,
             }
         }
-        quantities.add(Meter::Input, text);
-        quantities.add(Meter::InputCacheRead, self.cached.checked_sub(read_audio + read_image)?);
+        quantities.add(Meter::Input, parts.text);
+        quantities.add(Meter::InputCacheRead, parts.read_text);
         for (meter, atoms) in [
             (Meter::InputCacheWrite, self.written),
-            (Meter::InputAudio, audio),
-            (Meter::InputImage, image),
-            (Meter::InputCacheReadAudio, read_audio),
-            (Meter::InputCacheReadImage, read_image),
+            (Meter::InputAudio, parts.audio),
+            (Meter::InputImage, parts.image),
+            (Meter::InputCacheReadAudio, parts.read_audio),
+            (Meter::InputCacheReadImage, parts.read_image),
         ] {
             if atoms > 0 {
                 quantities.add(meter, atoms);
@@ -284,34 +299,46 @@ impl Input {
         Some(split)
     }
 
-    /// Uncached text, audio and image tokens, where they can be told.
-    fn modalities(&self, uncached: u64) -> Option<(u64, u64, u64)> {
-        if self.cached_audio + self.cached_image > self.cached {
-            return None;
+    /// The modalities, where text, audio and image tokens add up to the total (cached tokens inside
+    /// each), to the uncached rest (outside), or where text alone is the total (the others beside).
+    fn modalities(&self, uncached: u64) -> Option<Modalities> {
+        let text = self.text?;
+        let all = text + self.audio + self.image;
+        let cached_other = self.cached_audio + self.cached_image;
+        let (read_audio, read_image) = (self.cached_audio, self.cached_image);
+        let audio_inside = self.audio.checked_sub(read_audio);
+        let image_inside = self.image.checked_sub(read_image);
+        if all == self.total {
+            let (audio, image) = (audio_inside?, image_inside?);
+            let read_text = self.cached.checked_sub(cached_other)?;
+            let text = uncached.checked_sub(audio)?.checked_sub(image)?;
+            let told = self.cached_text.is_none_or(|told| told == read_text);
+            return told.then_some(Modalities {
+                text,
+                audio,
+                image,
+                read_text,
+                read_audio,
+                read_image,
+            });
         }
-        let told = |text: u64| text + self.audio + self.image;
-        let cached_text =
-            self.cached_text.unwrap_or(self.cached - self.cached_audio - self.cached_image);
-        // Cached tokens inside each modality, or (in a file without text columns) the same.
-        let inside = self.text.is_none_or(|text| told(text) == self.total);
-        let outside = self.text.is_some_and(|text| told(text) == uncached + self.written);
-        let audio_inside = self.audio.checked_sub(self.cached_audio);
-        let image_inside = self.image.checked_sub(self.cached_image);
-        match (inside, outside, audio_inside, image_inside) {
-            (true, _, Some(audio), Some(image)) => {
-                let text = uncached.checked_sub(audio)?.checked_sub(image)?;
-                let all_cached = cached_text + self.cached_audio + self.cached_image;
-                (all_cached == self.cached).then_some((text, audio, image))
-            }
-            (_, true, ..) => {
-                let text = uncached.checked_sub(self.audio)?.checked_sub(self.image)?;
-                Some((text, self.audio, self.image))
-            }
-            _ => None,
+        if all == uncached + self.written {
+            let (audio, image) = (self.audio, self.image);
+            let read_text = self.cached.checked_sub(cached_other)?;
+            let text = uncached.checked_sub(audio)?.checked_sub(image)?;
+            return Some(Modalities { text, audio, image, read_text, read_audio, read_image });
         }
+        if text == self.total {
+            let (audio, image) = (audio_inside?, image_inside?);
+            let (text, read_text) = (uncached, self.cached);
+            return Some(Modalities { text, audio, image, read_text, read_audio, read_image });
+        }
+        None
     }
 }
 
+/// Splits the output, reasoning included, where text, audio and image tokens add up to the total
+/// or text alone is the total.
 fn split_output(
     total: u64,
     text: Option<u64>,
@@ -319,21 +346,20 @@ fn split_output(
     image: u64,
     quantities: &mut Quantities,
 ) -> Split {
-    let parts = audio.checked_add(image).and_then(|other| total.checked_sub(other));
-    let (text_part, split) = match (parts, text) {
-        (Some(rest), Some(text)) if rest != text && audio + image > 0 => {
-            (None, Split::ModalitiesDiffer)
-        }
-        (Some(rest), _) => (Some(rest), Split::Exact),
-        (None, _) => (None, Split::ModalitiesDiffer),
+    let other = audio + image;
+    let text = match text {
+        _ if other == 0 => Some(total),
+        Some(text) if text + other == total || text == total => Some(text),
+        Some(_) | None => None,
     };
-    quantities.add(Meter::Output, text_part.unwrap_or(total));
-    if text_part.is_some() {
-        for (meter, atoms) in [(Meter::OutputAudio, audio), (Meter::OutputImage, image)] {
-            if atoms > 0 {
-                quantities.add(meter, atoms);
-            }
+    quantities.add(Meter::Output, text.unwrap_or(total));
+    if text.is_none() {
+        return Split::ModalitiesDiffer;
+    }
+    for (meter, atoms) in [(Meter::OutputAudio, audio), (Meter::OutputImage, image)] {
+        if atoms > 0 {
+            quantities.add(meter, atoms);
         }
     }
-    split
+    Split::Exact
 }

@@ -72,8 +72,15 @@ impl Record {
     /// # Errors
     /// [`JournalError::Unreadable`] if this version cannot read it.
     pub fn entry(&self) -> Result<Entry, JournalError> {
-        serde_json::from_str(&self.body)
-            .map_err(|error| JournalError::Unreadable(format!("record {}: {error}", self.n)))
+        // By the kind in its column: reading it out of the body first would buffer the whole body.
+        let entry = match self.kind.as_str() {
+            "intent" => serde_json::from_str(&self.body).map(Entry::Intent),
+            "settlement" => serde_json::from_str(&self.body).map(Entry::Settlement),
+            "count" => serde_json::from_str(&self.body).map(Entry::Count),
+            "correction" => serde_json::from_str(&self.body).map(Entry::Correction),
+            _ => serde_json::from_str(&self.body),
+        };
+        entry.map_err(|error| JournalError::Unreadable(format!("record {}: {error}", self.n)))
     }
 }
 

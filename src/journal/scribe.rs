@@ -22,7 +22,7 @@ const RETIRED_AT_ONCE: i64 = 1_000;
 
 const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-            value ->> 6, value ->> 7 FROM json_each($1)";
+            value ->> 6, value ->> 7 FROM jsonb_each($1)";
 
 const INSERT_ONE: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

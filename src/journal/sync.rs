@@ -24,6 +24,8 @@ struct Wanted {
     committed: i64,
     urgent: i64,
     stop: bool,
+    /// The thread sleeps without a time limit: nothing was unsynced.
+    asleep: bool,
 }
 
 /// What the writer tells the sync thread and what that thread tells everybody.
@@ -38,7 +40,7 @@ impl Syncer {
     /// Starts the thread on a WAL of which everything up to `synced` is already safe.
     pub(crate) fn start(wal: File, synced: i64) -> std::io::Result<Arc<Self>> {
         let syncer = Arc::new(Self {
-            wanted: Mutex::new(Wanted { committed: synced, urgent: synced, stop: false }),
+            wanted: Mutex::new(Wanted { committed: synced, urgent: synced, ..Wanted::default() }),
             changed: Condvar::new(),
             progress: watch::Sender::new(Progress { synced, failed: None }),
         });
@@ -54,6 +56,8 @@ impl Syncer {
         wanted.committed = wanted.committed.max(committed);
         if urgent {
             wanted.urgent = wanted.urgent.max(committed);
+        }
+        if urgent || wanted.asleep {
             drop(wanted);
             self.changed.notify_one();
         }
@@ -132,13 +136,55 @@ impl Syncer {
     fn next_goal(&self, synced: i64) -> (i64, bool) {
         let mut wanted = self.wanted();
         while wanted.urgent.min(wanted.committed) <= synced && !wanted.stop {
+            if wanted.committed <= synced {
+                wanted.asleep = true;
+                wanted = self.changed.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+                wanted.asleep = false;
+                continue;
+            }
             let waited = self.changed.wait_timeout(wanted, LAZY);
             let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             wanted = next;
-            if timeout.timed_out() && wanted.committed > synced {
+            if timeout.timed_out() {
                 break;
             }
         }
         (wanted.committed, wanted.stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(path: &std::path::Path) -> Arc<Syncer> {
+        Syncer::start(std::fs::OpenOptions::new().write(true).open(path).unwrap(), 0).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commit_nobody_waits_for_is_synced_soon_and_one_that_is_waited_for_at_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let syncer = on(file.path());
+        syncer.committed(3, false);
+        let mut progress = syncer.watch();
+        progress.wait_for(|it| it.synced == 3).await.unwrap();
+        syncer.committed(5, false);
+        syncer.reached(5).await.unwrap();
+        syncer.committed(9, true);
+        progress.wait_for(|it| it.synced == 9).await.unwrap();
+        syncer.stop();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_sync_that_fails_is_not_retried_and_stops_everything_for_good() {
+        // The null device takes writes and refuses to be synced.
+        let syncer = on(std::path::Path::new("/dev/null"));
+        syncer.committed(1, true);
+        let reason = syncer.reached(1).await.unwrap_err();
+        assert!(reason.contains("syncing the journal's WAL failed"), "{reason}");
+        syncer.committed(2, true);
+        assert!(syncer.reached(2).await.is_err());
+        assert_eq!(syncer.progress().synced, 0);
     }
 }

@@ -80,8 +80,19 @@ pub(crate) struct Writer {
     /// Attempts that have an intent of this boot and no settlement, with the intent's number.
     open: HashMap<String, i64>,
     ballast_tried: Instant,
+    /// Lets the sync thread end, however the writer does.
+    _ending: StopSync,
     /// Keeps other processes out until the connection is closed.
     _lock: File,
+}
+
+/// Stops the sync thread when dropped, also with a runtime that ends without closing the journal.
+struct StopSync(Arc<Syncer>);
+
+impl Drop for StopSync {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Writer {
@@ -94,6 +105,7 @@ impl Writer {
         lock: File,
     ) -> Self {
         let counters = Arc::new(Counters::default());
+        let ending = StopSync(Arc::clone(&syncer));
         Self {
             scribe,
             syncer,
@@ -105,6 +117,7 @@ impl Writer {
             spilled_bytes: 0,
             open: HashMap::new(),
             ballast_tried: Instant::now(),
+            _ending: ending,
             _lock: lock,
         }
     }
@@ -162,7 +175,8 @@ impl Writer {
             return Ok(());
         }
         if !self.spill.is_empty() || !self.ballast.is_held() {
-            return self.take_what_must_be_kept(batch, "no room on the disk").await;
+            let reason = "the disk is nearly full, what room is left is for settlements";
+            return self.take_what_must_be_kept(batch, reason).await;
         }
         if let Err(reason) = self.wait_for_sync(batch.len()).await {
             fail_all(batch, &reason);

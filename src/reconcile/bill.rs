@@ -10,9 +10,10 @@ use crate::invoice::line::{
 use crate::meter::Meter;
 use crate::money::Currency;
 use crate::reconcile::aliases::NameMap;
+use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::facts::{ImportFact, Inputs};
 use crate::reconcile::owners::Owners;
-use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet, WorksheetError, add};
+use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet};
 
 /// A money row with the import it came from.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ pub enum BillError {
     TooManyLines,
     /// Figures cannot be kept exactly.
     #[error(transparent)]
-    Worksheet(#[from] WorksheetError),
+    Inexact(#[from] Inexact),
 }
 
 /// Every money row of every import, by batch and row, so that their order changes nothing.

@@ -6,10 +6,11 @@ use serde::Serialize;
 use crate::reconcile::causes::{
     alias, class, discount, lines, population, price, quantity, unbilled,
 };
+use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::finding::Step;
 use crate::reconcile::invariants::{self, BrokenInvariant};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{Worksheet, WorksheetError, add};
+use crate::reconcile::worksheet::Worksheet;
 
 /// One row of the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +32,7 @@ pub struct BridgeRow {
 pub enum BridgeError {
     /// Figures cannot be kept exactly.
     #[error(transparent)]
-    Worksheet(#[from] WorksheetError),
+    Inexact(#[from] Inexact),
     /// The parts do not add up.
     #[error(transparent)]
     Invariant(#[from] BrokenInvariant),
@@ -64,8 +65,8 @@ pub fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
 /// What each step comes to, and the balance after it.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn rows(sheet: &Worksheet, recorded: Decimal) -> Result<Vec<BridgeRow>, WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn rows(sheet: &Worksheet, recorded: Decimal) -> Result<Vec<BridgeRow>, Inexact> {
     let mut balance = recorded;
     let mut rows = Vec::new();
     for step in Step::ALL {

@@ -3,10 +3,10 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
+use crate::reconcile::exact::{Inexact, add, subtract};
 use crate::reconcile::finding::Cause;
 use crate::reconcile::invariants::in_books_currency;
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{WorksheetError, add, subtract};
 
 /// Billed usage money by what we saw of it. The parts add up to `billed_usage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,8 +37,8 @@ pub struct Coverage {
 /// Sorts the billed usage by what was found about it.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn of(matched: &Matched<'_>) -> Result<Coverage, WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn of(matched: &Matched<'_>) -> Result<Coverage, Inexact> {
     let sheet = &matched.sheet;
     let mut total = Decimal::ZERO;
     for cell in &sheet.cells {

@@ -2,11 +2,11 @@
 
 use crate::reconcile::bill::BillError;
 use crate::reconcile::bridge::{self, BridgeError};
+use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::invariants::{self, BrokenInvariant};
 use crate::reconcile::matching::{self, Matched};
 use crate::reconcile::report::{self, Report};
-use crate::reconcile::worksheet::WorksheetError;
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum ReconcileError {
     Bill(#[from] BillError),
     /// Figures cannot be kept exactly.
     #[error(transparent)]
-    Worksheet(#[from] WorksheetError),
+    Inexact(#[from] Inexact),
     /// The parts do not add up, or not to what they were made of.
     #[error(transparent)]
     Invariant(#[from] BrokenInvariant),
@@ -28,7 +28,7 @@ pub enum ReconcileError {
 impl From<BridgeError> for ReconcileError {
     fn from(error: BridgeError) -> Self {
         match error {
-            BridgeError::Worksheet(error) => Self::Worksheet(error),
+            BridgeError::Inexact(error) => Self::Inexact(error),
             BridgeError::Invariant(error) => Self::Invariant(error),
         }
     }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::money::Amount;
+use crate::reconcile::exact::{Inexact, add, at_price, multiply};
 use crate::reconcile::finding::Cause;
 use crate::reconcile::matching::Matched;
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::RateIndex;
-use crate::reconcile::worksheet::{WorksheetError, add, at_price, multiply};
+use crate::reconcile::worksheet::Group;
 
 /// A report that would not add up is not produced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +26,8 @@ fn broken(rule: &'static str, detail: impl Into<String>) -> BrokenInvariant {
     BrokenInvariant { rule, detail: detail.into() }
 }
 
-impl From<WorksheetError> for BrokenInvariant {
-    fn from(error: WorksheetError) -> Self {
+impl From<Inexact> for BrokenInvariant {
+    fn from(error: Inexact) -> Self {
         broken("exactness", error.to_string())
     }
 }
@@ -95,12 +97,12 @@ fn every_cell_arrives_at_the_bill(matched: &Matched<'_>) -> Result<(), BrokenInv
 /// A billed amount in the books' currency.
 ///
 /// # Errors
-/// [`WorksheetError`] where it cannot be kept exactly.
+/// [`Inexact`] where it cannot be kept exactly.
 pub fn in_books_currency(
     matched: &Matched<'_>,
     amount: Decimal,
     other_currency: bool,
-) -> Result<Decimal, WorksheetError> {
+) -> Result<Decimal, Inexact> {
     match matched.inputs.exchange {
         Some(exchange) if other_currency => multiply(amount, exchange.rate),
         _ => Ok(amount),
@@ -120,7 +122,7 @@ fn charges_are_quantity_times_price(matched: &Matched<'_>) -> Result<(), BrokenI
         let Some(rate) = matched.sheet.rates.get(rate) else { continue };
         let Some(price) = rate.unit_price else { continue };
         let product = at_price(price, quantity)?;
-        let stored = stored.to_decimal().map_err(WorksheetError::from)?;
+        let stored = stored.to_decimal().map_err(Inexact::from)?;
         if product != stored {
             return Err(broken(
                 "R3",
@@ -141,33 +143,49 @@ fn charges_are_quantity_times_price(matched: &Matched<'_>) -> Result<(), BrokenI
 /// The first [`BrokenInvariant`].
 pub fn charges_reproduce(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
     let sheet = &matched.sheet;
+    let mut claims: QuickMap<u32, Vec<usize>> = QuickMap::default();
     for (index, note) in sheet.notes.iter().enumerate() {
-        let (Some(sign), Some(attempts)) = (note.charges_sign, &note.attempts) else { continue };
-        let mut booked = Decimal::ZERO;
-        let mut groups = BTreeSet::new();
-        for effect in sheet.effects.iter().filter(|effect| effect.note == index) {
-            booked = add(booked, effect.amount)?;
-            let key = &sheet.cells[effect.cell].key;
-            groups.insert((key.owner, key.model));
+        let attempts = note.attempts.iter().filter(|_| note.charges_sign.is_some()).flatten();
+        for attempt in attempts {
+            claims.entry(*attempt).or_default().push(index);
         }
-        let charges: Amount = if note.cause == Cause::BilledAfterAll {
-            let here = matched.held_out.iter();
-            here.filter(|stub| attempts.contains(&stub.attempt)).map(|stub| stub.amount).sum()
-        } else {
-            let here = sheet.stubs.iter().filter(|stub| {
-                let key = &sheet.cells[stub.cell].key;
-                attempts.contains(&stub.attempt) && groups.contains(&(key.owner, key.model))
-            });
-            here.map(|stub| stub.amount).sum()
-        };
-        let charges = charges.to_decimal().map_err(WorksheetError::from)?;
+    }
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let mut booked = vec![Decimal::ZERO; sheet.notes.len()];
+    let mut groups: BTreeSet<(usize, Group)> = BTreeSet::new();
+    for effect in &sheet.effects {
+        booked[effect.note] = add(booked[effect.note], effect.amount)?;
+        let key = &sheet.cells[effect.cell].key;
+        groups.insert((effect.note, (key.owner, key.model)));
+    }
+    let mut charged = vec![Amount::ZERO; sheet.notes.len()];
+    let is_held_out = |note: usize| sheet.notes[note].cause == Cause::BilledAfterAll;
+    let mut claim = |attempt: u32, group: Group, amount: Amount, held_out: bool| {
+        for note in claims.get(&attempt).into_iter().flatten().copied() {
+            if is_held_out(note) == held_out && groups.contains(&(note, group)) {
+                charged[note] = [charged[note], amount].into_iter().sum();
+            }
+        }
+    };
+    for stub in &sheet.stubs {
+        let key = &sheet.cells[stub.cell].key;
+        claim(stub.attempt, (key.owner, key.model), stub.amount, false);
+    }
+    for stub in &matched.held_out {
+        claim(stub.attempt, (stub.owner, stub.model), stub.amount, true);
+    }
+    for (index, note) in sheet.notes.iter().enumerate() {
+        let Some(sign) = note.charges_sign else { continue };
+        let charges = charged[index].to_decimal().map_err(Inexact::from)?;
         let signed = if sign < 0 { -charges } else { charges };
-        if signed != booked {
+        if signed != booked[index] {
             return Err(broken(
                 "R4",
                 format!(
-                    "{} ({}) was booked with {booked}, its requests come to {signed}",
-                    note.cause, note.subject
+                    "{} ({}) was booked with {}, its requests come to {signed}",
+                    note.cause, note.subject, booked[index]
                 ),
             ));
         }

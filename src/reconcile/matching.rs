@@ -10,15 +10,16 @@ use crate::period::{ChargePeriod, Timestamp};
 use crate::reconcile::aliases::NameMap;
 use crate::reconcile::bill::{self, BillError, LineRef};
 use crate::reconcile::causes::timing::{self, Bases};
+use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::finding::Cause;
 use crate::reconcile::grain::Grain;
 use crate::reconcile::owners::{KeyNames, Owners};
-use crate::reconcile::ties::inferred_ties;
-use crate::reconcile::rates::RateBook;
+use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::{Loose, OurSide, OutOfScope, Reading, Unknown};
-use crate::reconcile::worksheet::{CellIndex, CellKey, Stub, Worksheet, WorksheetError};
+use crate::reconcile::ties::inferred_ties;
+use crate::reconcile::worksheet::{CellIndex, CellKey, Stub, Worksheet};
 
 /// Both sides on one worksheet.
 #[derive(Debug)]
@@ -57,14 +58,8 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     let dimensions = || usage_dimensions(&lines, rows(), &grain);
     let key_names = KeyNames::new(dimensions());
     let inferred = inferred_ties(inputs, &names, &slots, &grain, &key_names);
-    let owners = Owners::new(
-        &inputs.ties,
-        &inferred,
-        &grain,
-        &inputs.attempts,
-        dimensions(),
-        key_names,
-    );
+    let owners =
+        Owners::new(&inputs.ties, &inferred, &grain, &inputs.attempts, dimensions(), key_names);
     let mut rates = RateBook::new(&inputs.rates, &names);
     let billed_names = (
         dimensions().map(|row| owners.of_row(row)).collect(),
@@ -167,11 +162,7 @@ struct Move {
     attempts: BTreeSet<u32>,
 }
 
-fn place_stubs(
-    matched: &mut Matched<'_>,
-    loose: &[Loose],
-    bases: &Bases,
-) -> Result<(), WorksheetError> {
+fn place_stubs(matched: &mut Matched<'_>, loose: &[Loose], bases: &Bases) -> Result<(), Inexact> {
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
     let mut tallies: Vec<Tally> = Vec::new();
@@ -206,7 +197,8 @@ fn place_stubs(
             }
             cell
         };
-        let (from, to) = (shown.map(&mut cell_in), billed.map(&mut cell_in));
+        let from = shown.map(&mut cell_in);
+        let to = if billed == shown { from } else { billed.map(&mut cell_in) };
         if let Some(cell) = from {
             tallies[cell].shown = plus(tallies[cell].shown, stub.amount)?;
             tallies[cell].quantity += i128::from(stub.quantity);
@@ -233,9 +225,11 @@ fn place_stubs(
         cell.cost = cell.shown;
         cell.quantity = tally.quantity;
     }
-    timing::book(sheet, bases, moves.into_iter().map(|(key, moved)| {
-        (key, moved.quantity, moved.amount, moved.attempts)
-    }))
+    timing::book(
+        sheet,
+        bases,
+        moves.into_iter().map(|(key, moved)| (key, moved.quantity, moved.amount, moved.attempts)),
+    )
 }
 
 /// Keeps a stub with its cell; one that left the bill stays findable but is in no later test.
@@ -254,9 +248,9 @@ fn keep(sheet: &mut Worksheet, home: CellIndex, stub: &Loose, at: Timestamp, bil
     }
     let newer = {
         let cell = &sheet.cells[home];
-        let id = |rate| sheet.rates.get(rate).map(|rate| rate.rate_id.clone());
-        stub.rate.is_some()
-            && (at, stub.rate.and_then(id)) >= (cell.rate_as_of, cell.rate.and_then(id))
+        let id = |rate: Option<RateIndex>| Some(&sheet.rates.get(rate?)?.rate_id);
+        let same_instant = || at == cell.rate_as_of && id(stub.rate) > id(cell.rate);
+        stub.rate.is_some() && (at > cell.rate_as_of || same_instant())
     };
     let cell = &mut sheet.cells[home];
     cell.stubs.push(index);
@@ -285,9 +279,10 @@ fn complete_absent(sheet: &mut Worksheet) {
         .map(|cell| cell.key.model)
         .collect();
     let everywhere = !counted.is_empty()
-        && sheet.cells.iter().all(|cell| {
-            cell.billed.lines.is_empty() || cell.billed.quantity.is_some()
-        });
+        && sheet
+            .cells
+            .iter()
+            .all(|cell| cell.billed.lines.is_empty() || cell.billed.quantity.is_some());
     for cell in &mut sheet.cells {
         let in_model = everywhere || counted.contains(&cell.key.model);
         if cell.billed.lines.is_empty() && cell.billed.quantity.is_none() && in_model {
@@ -296,6 +291,6 @@ fn complete_absent(sheet: &mut Worksheet) {
     }
 }
 
-fn plus(left: Amount, right: Amount) -> Result<Amount, WorksheetError> {
-    left.checked_add(right).ok_or_else(|| WorksheetError::TooPrecise(left.to_string()))
+fn plus(left: Amount, right: Amount) -> Result<Amount, Inexact> {
+    left.checked_add(right).ok_or_else(|| Inexact::TooPrecise(left.to_string()))
 }

@@ -1,6 +1,6 @@
 //! The price book as candidates: which other prices could explain a line.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -10,6 +10,7 @@ use crate::period::Timestamp;
 use crate::reconcile::aliases::{NameMap, undated};
 use crate::reconcile::facts::CandidateRate;
 use crate::reconcile::grain::Sku;
+use crate::reconcile::quick_hash::QuickMap;
 
 /// One price, under the name both sides share.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ pub struct RateIndex(u32);
 #[derive(Debug, Default)]
 pub struct RateBook {
     rates: Vec<Rate>,
-    by_charge: HashMap<(Arc<str>, Meter), RateIndex>,
+    by_charge: QuickMap<(Arc<str>, Meter), RateIndex>,
     by_series: BTreeMap<(String, Meter), Vec<RateIndex>>,
 }
 

@@ -13,13 +13,14 @@ use crate::period::BillingPeriod;
 use crate::reconcile::bridge::{self, BridgeRow};
 use crate::reconcile::coverage::{self, Coverage};
 use crate::reconcile::drill;
+use crate::reconcile::exact::{Inexact, add, subtract};
 use crate::reconcile::facts::{DocumentTotals, Inputs};
 use crate::reconcile::finding::{Cause, Confidence, Finding, Part};
 use crate::reconcile::invariants::in_books_currency;
 use crate::reconcile::matching::Matched;
 use crate::reconcile::stubs::OutOfScope;
 use crate::reconcile::verdict::{self, MonthState, Verdict};
-use crate::reconcile::worksheet::{CellIndex, WorksheetError, add, subtract};
+use crate::reconcile::worksheet::CellIndex;
 
 /// Version of the tests and their order; part of every report.
 pub const ALGORITHM: &str = "1";
@@ -170,8 +171,8 @@ pub struct FileRef {
 /// Writes the report of a finished worksheet.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn of(matched: &Matched<'_>) -> Result<Report, WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn of(matched: &Matched<'_>) -> Result<Report, Inexact> {
     let inputs = matched.inputs;
     let sheet = &matched.sheet;
     let mut recorded = Decimal::ZERO;
@@ -227,7 +228,7 @@ fn document(
     given: Option<DocumentTotals>,
     currency: Currency,
     export: Decimal,
-) -> Result<Option<DocumentBridge>, WorksheetError> {
+) -> Result<Option<DocumentBridge>, Inexact> {
     let Some(DocumentTotals { total, tax, credits }) = given else { return Ok(None) };
     let expected = add(subtract(export, credits)?, tax)?;
     Ok(Some(DocumentBridge {
@@ -241,7 +242,7 @@ fn document(
 }
 
 /// Every note with money, units or rows behind it, as a finding, in the order of the bridge.
-fn findings(matched: &Matched<'_>) -> Result<Vec<Finding>, WorksheetError> {
+fn findings(matched: &Matched<'_>) -> Result<Vec<Finding>, Inexact> {
     let sheet = &matched.sheet;
     let ids = drill::finding_ids(matched);
     let level = sheet.grain.level(sheet.slots.are_days());

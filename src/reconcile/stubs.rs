@@ -1,6 +1,6 @@
 //! Our side of the worksheet: every metered quantity of every attempt, under the names both share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::reconcile::aliases::NameMap;
 use crate::reconcile::facts::{AttemptFact, BillingClass, Ending, MeteredFact};
 use crate::reconcile::grain::{Grain, Sku};
 use crate::reconcile::owners::{Owner, Owners};
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::usage::{Conditions, UsageSource};
 
@@ -101,13 +102,13 @@ pub struct Reading<'a> {
 
 /// First seen, first numbered; sorted afterwards so that arrival changes nothing.
 struct Numbered<K, V> {
-    numbers: HashMap<K, u32>,
+    numbers: QuickMap<K, u32>,
     values: Vec<V>,
 }
 
 impl<K: Hash + Eq, V> Numbered<K, V> {
     fn new() -> Self {
-        Self { numbers: HashMap::new(), values: Vec::new() }
+        Self { numbers: QuickMap::default(), values: Vec::new() }
     }
 
     fn number(&mut self, key: K, value: impl FnOnce(&K) -> V) -> u32 {

@@ -58,8 +58,7 @@ pub fn inferred_ties(
     let mut found: Vec<KeyTie> =
         chosen.map(|(_, credential, key)| proposal(key, credential)).collect();
     for (key, credential) in alone_in_their_scope(inputs, keys) {
-        let is_new =
-            |tie: &KeyTie| tie.key != key && tie.credential != credential;
+        let is_new = |tie: &KeyTie| tie.key != key && tie.credential != credential;
         if is_free(&key) && !tied.contains(&credential) && found.iter().all(is_new) {
             found.push(proposal(&key, &credential));
         }

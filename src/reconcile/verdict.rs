@@ -168,7 +168,11 @@ fn second_sentence(report: &Report) -> String {
 fn document_sentence(report: &Report) -> Option<String> {
     let document = report.document.as_ref()?;
     let say = |amount: Decimal| money(amount, document.currency);
-    let mut words = format!("The document asks for {}: the export's {}", say(document.total), say(document.export));
+    let mut words = format!(
+        "The document asks for {}: the export's {}",
+        say(document.total),
+        say(document.export)
+    );
     if !document.credits.is_zero() {
         words.push_str(&format!(", less {} of credits", say(document.credits.abs())));
     }
@@ -193,18 +197,17 @@ fn to_do(report: &Report) -> Vec<Action> {
         let advice = advice(one.cause);
         format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
     };
-    let action = |one: &Finding| Action {
-        mover: one.mover,
-        words: words(one),
-        finding: one.id.clone(),
-    };
+    let action =
+        |one: &Finding| Action { mover: one.mover, words: words(one), finding: one.id.clone() };
     open.into_iter().map(action).collect()
 }
 
 /// What to do about a cause, in a sentence.
 fn advice(cause: Cause) -> &'static str {
     match cause {
-        Cause::Unlogged => "Route this key through the gateway, tie it to a caller or mark it known.",
+        Cause::Unlogged => {
+            "Route this key through the gateway, tie it to a caller or mark it known."
+        }
         Cause::Alias => "Add the billed name as an alias of the model.",
         Cause::Unpriced => "Add the price to the table and value these requests again.",
         Cause::UnmappedMoney => "Look the product up; it stays visible until it is mapped.",

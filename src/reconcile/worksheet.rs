@@ -1,15 +1,17 @@
 //! The worksheet: cells with both sides' figures, and the effects booked between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
-use crate::money::{Amount, MoneyError, exact_add, exact_mul, exact_sub};
+use crate::money::Amount;
 use crate::period::Timestamp;
+use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::grain::{Grain, Sku};
 use crate::reconcile::owners::Owner;
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 
@@ -167,18 +169,7 @@ pub struct Worksheet {
     pub effects: Vec<Effect>,
     /// Lines that are no usage.
     pub face_lines: Vec<FaceLine>,
-    by_key: HashMap<CellKey, CellIndex>,
-}
-
-/// Why the figures cannot be computed exactly.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WorksheetError {
-    /// A sum or product has more digits than a decimal holds.
-    #[error("an amount of {0} has more digits than can be kept exactly")]
-    TooPrecise(String),
-    /// A stored total does not fit.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
+    by_key: QuickMap<CellKey, CellIndex>,
 }
 
 impl Worksheet {
@@ -197,7 +188,7 @@ impl Worksheet {
             notes: Vec::new(),
             effects: Vec::new(),
             face_lines: Vec::new(),
-            by_key: HashMap::new(),
+            by_key: QuickMap::default(),
         }
     }
 
@@ -261,7 +252,7 @@ impl Worksheet {
             groups.entry((cell.key.owner, cell.key.model)).or_default().push(index);
         }
         for cells in groups.values_mut() {
-            cells.sort_by_key(|index| self.cells.get(*index).map(|cell| cell.key.clone()));
+            cells.sort_by(|a, b| self.cells[*a].key.cmp(&self.cells[*b].key));
         }
         groups
     }
@@ -325,14 +316,14 @@ impl Worksheet {
     /// Books a change in one cell and brings our side there.
     ///
     /// # Errors
-    /// [`WorksheetError`] where a figure cannot be kept exactly.
+    /// [`Inexact`] where a figure cannot be kept exactly.
     pub fn book(
         &mut self,
         note: usize,
         cell: CellIndex,
         quantity: i128,
         amount: Decimal,
-    ) -> Result<(), WorksheetError> {
+    ) -> Result<(), Inexact> {
         let target = &mut self.cells[cell];
         target.cost = add(target.cost, amount)?;
         target.quantity += quantity;
@@ -372,38 +363,4 @@ impl Billed {
     pub fn at_list(&self) -> Decimal {
         self.list.unwrap_or(self.amount)
     }
-}
-
-/// Exact sum.
-///
-/// # Errors
-/// Refuses to round.
-pub fn add(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_add(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} + {right}")))
-}
-
-/// Exact difference.
-///
-/// # Errors
-/// Refuses to round.
-pub fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_sub(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} - {right}")))
-}
-
-/// Exact product.
-///
-/// # Errors
-/// Refuses to round.
-pub fn multiply(left: Decimal, right: Decimal) -> Result<Decimal, WorksheetError> {
-    exact_mul(left, right).ok_or_else(|| WorksheetError::TooPrecise(format!("{left} × {right}")))
-}
-
-/// A price times whole atoms.
-///
-/// # Errors
-/// Refuses to round.
-pub fn at_price(price: Decimal, quantity: i128) -> Result<Decimal, WorksheetError> {
-    let units = Decimal::try_from_i128_with_scale(quantity, 0)
-        .map_err(|_| WorksheetError::TooPrecise(quantity.to_string()))?;
-    multiply(price, units)
 }

@@ -47,7 +47,9 @@ impl Books {
         let path = folder.join(BOOKS_FILE);
         make_private(folder, &path)?;
         let failed = |source| StoreError::Open { path: path.clone(), source };
-        let writer = pool(1).connect_with(settings(&path)).await.map_err(failed)?;
+        // 8 MiB: the pages a batch touches are not read back from the WAL by the next.
+        let writing = settings(&path).pragma("cache_size", "-8192");
+        let writer = pool(1).connect_with(writing).await.map_err(failed)?;
         migrate(&writer, &path).await?;
         let reading = settings(&path).pragma("query_only", "ON");
         let readers = pool(READERS).connect_with(reading).await.map_err(failed)?;

@@ -1,10 +1,12 @@
 //! The books: the only door to their database.
 
 pub mod accounts;
+pub mod billed;
 pub mod books;
 pub mod error;
 pub mod facts;
 pub mod imports;
+pub mod later;
 pub mod months;
 pub mod overview;
 pub mod posting;

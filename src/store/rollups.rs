@@ -79,7 +79,7 @@ const MOVE_USAGE: &str = "INSERT INTO usage_rollups (hour, provider, model, cred
          value ->> 'organization', value ->> 'project', value ->> 'workspace', value ->> 'team', \
          value ->> 'app', value ->> 'billing_class', value ->> 'meter', value ->> 'rate_id', \
          value ->> 'currency', value ->> 'quantity', value ->> 'amount' \
-     FROM json_each($1) WHERE true \
+     FROM jsonb_each($1) WHERE true \
      ON CONFLICT (hour, provider, model, credential, organization, project, workspace, team, app, \
          billing_class, meter, rate_id, currency) DO UPDATE SET \
          quantity = usage_rollups.quantity + excluded.quantity, \
@@ -92,17 +92,17 @@ const MOVE_ATTEMPTS: &str = "INSERT INTO attempt_rollups (hour, provider, model,
          value ->> 'organization', value ->> 'project', value ->> 'workspace', value ->> 'team', \
          value ->> 'app', value ->> 'outcome', value ->> 'usage_source', value ->> 'price_status', \
          value ->> 'billing_class', value ->> 'attempts', value ->> 'duration_us' \
-     FROM json_each($1) WHERE true \
+     FROM jsonb_each($1) WHERE true \
      ON CONFLICT (hour, provider, model, credential, organization, project, workspace, team, app, \
          outcome, usage_source, price_status, billing_class) DO UPDATE SET \
          attempts = attempt_rollups.attempts + excluded.attempts, \
          duration_us = attempt_rollups.duration_us + excluded.duration_us";
 
 const SWEEP_USAGE: &str = "DELETE FROM usage_rollups WHERE quantity = 0 AND amount = 0 \
-     AND hour IN (SELECT value FROM json_each($1))";
+     AND hour IN (SELECT value FROM jsonb_each($1))";
 
 const SWEEP_ATTEMPTS: &str = "DELETE FROM attempt_rollups WHERE attempts = 0 \
-     AND hour IN (SELECT value FROM json_each($1))";
+     AND hour IN (SELECT value FROM jsonb_each($1))";
 
 impl Rollups {
     /// Whether nothing changes.

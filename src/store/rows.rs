@@ -20,12 +20,12 @@ macro_rules! rows {
                 "INSERT INTO ", $table, " (", stringify!($first), $(", ", stringify!($column),)*
                 ") SELECT value ->> '", stringify!($first), "'",
                 $(", value ->> '", stringify!($column), "'",)*
-                " FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
+                " FROM jsonb_each($1) WHERE true ON CONFLICT DO NOTHING"
             );
 
             /// Lists which of the rows offered do not stand in the table as they are.
             pub(crate) const DIFFERING: &str = concat!(
-                "SELECT value ->> '", stringify!($first), "' FROM json_each($1) WHERE NOT EXISTS \
+                "SELECT value ->> '", stringify!($first), "' FROM jsonb_each($1) WHERE NOT EXISTS \
                  (SELECT 1 FROM ", $table, " AS posted WHERE posted.", stringify!($first),
                 " = value ->> '", stringify!($first), "'",
                 $(" AND posted.", stringify!($column), " IS value ->> '", stringify!($column), "'",)*
@@ -113,7 +113,7 @@ pub(crate) struct CredentialRow {
 impl CredentialRow {
     pub(crate) const UPSERT: &str = "INSERT INTO credentials (credential, provider, hint, kind, first_used, last_used) \
          SELECT value ->> 'credential', value ->> 'provider', value ->> 'hint', value ->> 'kind', \
-                value ->> 'first_used', value ->> 'last_used' FROM json_each($1) WHERE true \
+                value ->> 'first_used', value ->> 'last_used' FROM jsonb_each($1) WHERE true \
          ON CONFLICT (credential) DO UPDATE SET \
              first_used = CASE WHEN excluded.first_used < credentials.first_used \
                                THEN excluded.first_used ELSE credentials.first_used END, \

@@ -263,6 +263,15 @@ fn units_are_read_per_row() {
         let line = read.lines().next().unwrap();
         assert_eq!((line.meter, line.quantity), (meter, atoms), "{item} {quantity} {unit}");
     }
+    let refund = [
+        ("amount_value", "-0.5"),
+        ("amount_currency", "usd"),
+        ("line_item", "m-1, input"),
+        ("quantity", "-500.0"),
+    ];
+    let read = imported("cost.csv", &openai(COST_17, &refund));
+    let line = read.lines().next().unwrap();
+    assert_eq!((line.quantity, line.category), (None, ChargeCategory::Adjustment));
     let half = openai(
         COST_17,
         &[
@@ -375,6 +384,12 @@ fn audio_and_image_tokens_are_apart_only_where_they_add_up() {
         let read = imported("u.csv", &openai(USAGE_26, &cells));
         assert_eq!(read.usage().next().unwrap().quantities, expected, "{text} {audio}");
     }
+    let beside = [base, &[("input_text_tokens", "1000"), ("input_audio_tokens", "400")]].concat();
+    let read = imported("u.csv", &openai(USAGE_26, &beside));
+    let row = read.usage().next().unwrap();
+    assert_eq!(row.quantities.get(Meter::Input), Some(700), "audio stands beside the total");
+    assert_eq!(row.quantities.get(Meter::InputCacheRead), Some(300));
+    assert_eq!(row.quantities.get(Meter::InputAudio), Some(300));
     let cells = [base, &[("input_text_tokens", "1"), ("input_audio_tokens", "2")]].concat();
     let read = imported("u.csv", &openai(USAGE_26, &cells));
     let row = read.usage().next().unwrap();

@@ -31,8 +31,7 @@ async fn until(what: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn a_json_answer_is_read_to_its_end_when_its_client_left_before_the_first_byte() {
-    let upstream =
-        Upstream::start(|_| vec![Act::Gate, Act::Write(json_reply(200, ANSWER))]).await;
+    let upstream = Upstream::start(|_| vec![Act::Gate, Act::Write(json_reply(200, ANSWER))]).await;
     let house = House::over(&upstream.url()).await;
     let mut client = Client::connect(house.running.proxy_addr).await;
     client.send("POST /openai/v1/chat/completions", CHAT_HEADERS, ASK.as_bytes()).await;
@@ -65,7 +64,10 @@ async fn a_json_answer_is_read_to_its_end_when_its_client_left_in_the_middle() {
     upstream.open_gate();
     let book = house.book(1).await;
     let (_, settlement) = book.only();
-    assert_eq!((settlement.outcome, settlement.usage.source), (Outcome::ClientGone, UsageSource::Reported));
+    assert_eq!(
+        (settlement.outcome, settlement.usage.source),
+        (Outcome::ClientGone, UsageSource::Reported)
+    );
 }
 
 #[tokio::test]
@@ -114,7 +116,10 @@ async fn a_stream_whose_client_left_before_its_first_byte_is_canceled_and_unknow
     drop(client);
     let book = house.book(1).await;
     let (_, settlement) = book.only();
-    assert_eq!((settlement.outcome, settlement.usage.source), (Outcome::ClientGone, UsageSource::Absent));
+    assert_eq!(
+        (settlement.outcome, settlement.usage.source),
+        (Outcome::ClientGone, UsageSource::Absent)
+    );
     assert_eq!(settlement.billing_class, BillingClass::Uncertain);
     until(|| upstream.hung_up() == 1).await;
 }
@@ -163,8 +168,7 @@ async fn a_hundred_streams_that_end_with_the_process_are_all_settled() {
 
 #[tokio::test]
 async fn a_shutdown_lets_an_answer_under_way_finish() {
-    let upstream =
-        Upstream::start(|_| vec![Act::Gate, Act::Write(json_reply(200, ANSWER))]).await;
+    let upstream = Upstream::start(|_| vec![Act::Gate, Act::Write(json_reply(200, ANSWER))]).await;
     let house = House::over(&upstream.url()).await;
     let mut client = Client::connect(house.running.proxy_addr).await;
     client.send("POST /openai/v1/chat/completions", CHAT_HEADERS, ASK.as_bytes()).await;

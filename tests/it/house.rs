@@ -41,8 +41,17 @@ impl House {
         Self::start(serve::wall_clock(), Config::from_text(text, "test", []).unwrap()).await
     }
 
-    async fn start(clock: Clock, mut config: Config) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// Ended in order and started again over the same folder.
+    pub async fn restarted(self, upstream: &str) -> Self {
+        let (_, folder) = self.end().await;
+        Self::start_in(folder, serve::wall_clock(), configured(upstream, "")).await
+    }
+
+    async fn start(clock: Clock, config: Config) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), clock, config).await
+    }
+
+    pub async fn start_in(folder: TempDir, clock: Clock, mut config: Config) -> Self {
         config.data = folder.path().join("data");
         let running = serve::start(ServeOptions { config, clock, banner: None }).await.unwrap();
         Self { running, folder }

@@ -81,6 +81,43 @@ async fn batch_results_are_metered_at_their_first_reading_and_at_no_other() {
 }
 
 #[tokio::test]
+async fn a_restart_forgets_neither_what_is_awaited_nor_what_was_metered() {
+    let line = "{\"custom_id\":\"a\",\"result\":{\"type\":\"succeeded\",\"message\":{\"id\":\"m\",\
+        \"model\":\"claude-sonnet-4-20250514\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}}\n";
+    let upstream = Upstream::start(move |seen| {
+        let reply = match seen.line.split(' ').collect::<Vec<_>>()[..] {
+            ["POST", _] => json_reply(200, QUEUED),
+            [_, path] if path.contains("batches") => {
+                reply(200, "content-type: application/x-jsonl\r\n", line.as_bytes())
+            }
+            _ => json_reply(200, DONE),
+        };
+        vec![Act::Write(reply)]
+    })
+    .await;
+    let batch = "GET /anthropic/v1/messages/batches/msgbatch_1/results";
+    let house = House::over(&upstream.url()).await;
+    let ask = r#"{"model":"gpt-4o","input":"hi","background":true}"#;
+    assert_eq!(house.ask("POST /openai/v1/responses", CHAT_HEADERS, ask).await.status, 200);
+    assert_eq!(house.ask(batch, MESSAGE_HEADERS, "").await.status, 200);
+    let house = house.restarted(&upstream.url()).await;
+    assert_eq!(house.ask(batch, MESSAGE_HEADERS, "").await.status, 200);
+    for _ in 0..2 {
+        let done = house.ask("GET /openai/v1/responses/resp_1", CHAT_HEADERS, "").await;
+        assert_eq!(done.text(), DONE);
+    }
+    let house = house.restarted(&upstream.url()).await;
+    assert_eq!(house.ask("GET /openai/v1/responses/resp_1", CHAT_HEADERS, "").await.status, 200);
+    let (book, _folder) = house.end().await;
+    assert_eq!(book.corrections.len(), 1);
+    let corrected = &book.corrections[0].settlement;
+    assert_eq!(corrected.attempt, book.intents[0].attempt);
+    assert_eq!(corrected.usage.quantities().get(Meter::Output), Some(20));
+    let metered = book.settlements.iter().filter(|it| it.usage.source == UsageSource::Reported);
+    assert_eq!(metered.count(), 1);
+}
+
+#[tokio::test]
 async fn an_ordinary_file_that_is_fetched_is_no_batch() {
     let upstream = Upstream::start(|_| {
         vec![Act::Write(reply(200, "content-type: text/plain\r\n", b"just\nlines\n"))]

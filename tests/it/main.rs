@@ -2,6 +2,7 @@
 #![expect(
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test that cannot go on should fail loudly"
@@ -11,6 +12,7 @@ mod client;
 mod crash;
 mod hang_ups;
 mod house;
+mod journal_away;
 mod json_calls;
 mod later;
 #[path = "../support/recorded.rs"]

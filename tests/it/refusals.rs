@@ -92,9 +92,8 @@ async fn with_callers_a_token_is_asked_for_in_either_header_and_the_provider_key
         assert_eq!(seen.header("authorization"), Some("Bearer sk-of-the-company-a1B2"));
         assert_eq!(seen.header("x-api-key"), None);
     }
-    let without = house
-        .ask("POST /anthropic/v1/messages", "x-api-key: token-of-the-web-app\r\n", ASK)
-        .await;
+    let without =
+        house.ask("POST /anthropic/v1/messages", "x-api-key: token-of-the-web-app\r\n", ASK).await;
     anthropic_error(&without, 500, "provider_key_missing");
     let (book, _folder) = house.end().await;
     let intent = &book.intents[0];
@@ -219,7 +218,8 @@ async fn traffic_on_a_seat_is_priced_and_outside_the_bill() {
 async fn no_key_and_no_prompt_is_written_anywhere() {
     let upstream = Upstream::json(ANSWER).await;
     let house = House::over(&upstream.url()).await;
-    let ask = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"canary-in-prompt"}]}"#;
+    let ask =
+        r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"canary-in-prompt"}]}"#;
     let line = "POST /openai/v1/chat/completions?secret=canary-in-query";
     let headers = "authorization: Bearer sk-canary-in-key-0123456789\r\n";
     assert_eq!(house.ask(line, headers, ask).await.status, 200);

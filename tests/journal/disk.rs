@@ -75,7 +75,7 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_gives_its_ballast_to_settlements_and_loses_none() {
     let Some(disk) = SmallDisk::mount(4_096) else {
-        println!("no right to mount a small disk here: the full-disk test did not run");
+        eprintln!("no right to mount a small disk here: the full-disk test did not run");
         return;
     };
     let folder = disk.0.path().join("data");

@@ -114,7 +114,7 @@ async fn single_days_add_up_to_their_range_in_twenty_five_zones() {
         let start_of = |day: NaiveDate| {
             let midnight = day.and_hms_opt(0, 0, 0).unwrap();
             let local = zone.from_local_datetime(&midnight).earliest();
-            local.map_or_else(|| zone.from_utc_datetime(&midnight), |it| it).timestamp_micros()
+            local.unwrap_or_else(|| zone.from_utc_datetime(&midnight)).timestamp_micros()
         };
         let first = NaiveDate::from_ymd_opt(2026, 10, 17).unwrap();
         let (mut days, mut exact) = (0, 0);

@@ -1,9 +1,8 @@
 //! The same tokens under another model's name.
 
+use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
-use crate::reconcile::worksheet::{
-    CellIndex, CellKey, Group, Worksheet, WorksheetError, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, CellKey, Group, Worksheet};
 
 /// Input and output units by charge period.
 type Totals = Vec<(u32, i128, i128)>;
@@ -12,8 +11,8 @@ type Totals = Vec<(u32, i128, i128)>;
 /// equal input and output totals in every period: moved and priced as billed.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(sheet: &mut Worksheet) -> Result<(), Inexact> {
     let groups = sheet.groups();
     let is_ours = |cells: &[CellIndex]| cells.iter().any(|one| sheet.cells[*one].quantity > 0);
     let is_billed =
@@ -81,7 +80,7 @@ fn rename(
     to: Group,
     cells: &[CellIndex],
     alone: bool,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let confidence = if alone { Confidence::Proven } else { Confidence::Consistent };
     let subject = format!("{} billed as {}", sheet.model(from.1), sheet.model(to.1));
     let note = sheet.note(Cause::Alias, &subject, confidence);

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::meter::Meter;
 use crate::reconcile::causes::quantity::estimated;
+use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::grain::Sku;
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{
-    CellIndex, CellKey, Worksheet, WorksheetError, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, CellKey, Worksheet};
 
 /// Wholes and the parts that can be counted inside them by mistake.
 const PARTS: &[(Meter, &[Meter])] = &[
@@ -56,8 +55,8 @@ const PAIRS: &[(Meter, Meter)] = &[
 /// Books double counts, then moves between tiers, then moves between classes.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
     for (group, cells) in sheet.groups() {
@@ -91,11 +90,7 @@ fn with_meter(sheet: &Worksheet, whole: CellIndex, meter: Meter) -> Option<CellI
 }
 
 /// One side counts a part inside the whole and again beside it.
-fn double_counts(
-    sheet: &mut Worksheet,
-    cells: &[CellIndex],
-    subject: &str,
-) -> Result<(), WorksheetError> {
+fn double_counts(sheet: &mut Worksheet, cells: &[CellIndex], subject: &str) -> Result<(), Inexact> {
     for (whole, parts) in PARTS {
         for cell in cells {
             if sheet.cells[*cell].key.meter != Some(*whole) {
@@ -141,7 +136,7 @@ fn reasoning_twice(
     sheet: &mut Worksheet,
     cells: &[CellIndex],
     subject: &str,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     for cell in cells {
         let gap = sheet.gap(*cell).unwrap_or(0);
         if sheet.cells[*cell].key.meter != Some(Meter::Output) || gap >= 0 {
@@ -170,7 +165,7 @@ fn between_skus(
     cells: &[CellIndex],
     estimates: &BTreeSet<CellIndex>,
     subject: &str,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     for (index, first) in cells.iter().enumerate() {
         for second in &cells[index + 1..] {
             let (a, b) = (&sheet.cells[*first].key, &sheet.cells[*second].key);
@@ -206,7 +201,7 @@ fn between_classes(
     cells: &[CellIndex],
     estimates: &BTreeSet<CellIndex>,
     subject: &str,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     for (base, other) in PAIRS {
         for cell in cells {
             if sheet.cells[*cell].key.meter != Some(*base) {
@@ -239,7 +234,7 @@ fn transfer(
     cause: Cause,
     subject: &str,
     conserved: bool,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let (Some(gap_base), Some(gap_other)) = (sheet.gap(base), sheet.gap(other)) else {
         return Ok(());
     };

@@ -7,11 +7,10 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use crate::money::{canonical_text, exact_mul};
 use crate::reconcile::bill::slack;
 use crate::reconcile::causes::price::Series;
+use crate::reconcile::exact::{Inexact, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{
-    CellIndex, Worksheet, WorksheetError, multiply, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, Worksheet};
 
 /// A ratio every line admits.
 #[derive(Clone, Debug)]
@@ -94,14 +93,14 @@ fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
 /// Books a ratio on the lines that are off.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
+/// [`Inexact`] where a figure cannot be kept exactly.
 pub fn book(
     sheet: &mut Worksheet,
     off: &[&Series],
     ratio: &Ratio,
     subject: &str,
     sure: bool,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let models: BTreeSet<&str> = off.iter().map(|one| one.model.as_str()).collect();
     let sure = sure && models.len() > 1;
     let counted = off
@@ -132,8 +131,8 @@ pub fn book(
 /// Series no price of the table explains: one ratio for all of them, else one per model.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     let cells: Vec<CellIndex> = open.iter().flat_map(|one| &one.cells).copied().collect();
     if let Some(ratio) = ratio(sheet, &cells).filter(Ratio::is_round) {
@@ -157,8 +156,8 @@ pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Work
 /// Where the export prints list price and charged price, their difference is the discount.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn printed(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn printed(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let of_all = printed_ratio(matched, None);
     let mut by_model: BTreeMap<Option<u32>, Vec<CellIndex>> = BTreeMap::new();
     for (index, cell) in matched.sheet.cells.iter().enumerate() {
@@ -171,8 +170,7 @@ pub fn printed(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
     for (model, cells) in by_model {
         let ratio = printed_ratio(matched, model);
         let sheet = &mut matched.sheet;
-        let confidence =
-            if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
+        let confidence = if ratio.is_some() { Confidence::Proven } else { Confidence::Consistent };
         let subject = match model.map(|model| sheet.model(model)) {
             None | Some("") => "all lines".to_owned(),
             Some(model) => model.to_owned(),

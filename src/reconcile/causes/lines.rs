@@ -4,17 +4,16 @@ use rust_decimal::Decimal;
 
 use crate::invoice::line::ChargeCategory;
 use crate::reconcile::bill::is_mapped;
+use crate::reconcile::exact::{Inexact, at_price, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{
-    CellIndex, FaceLine, Worksheet, WorksheetError, at_price, multiply, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, FaceLine, Worksheet};
 
 /// Differences below the last printed digit.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn rounding(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn rounding(sheet: &mut Worksheet) -> Result<(), Inexact> {
     for cell in 0..sheet.cells.len() {
         let here = &sheet.cells[cell];
         if here.billed.other_currency {
@@ -42,7 +41,7 @@ pub fn rounding(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
 }
 
 /// Another price of the table that the printed digits admit as well.
-fn rival_price(sheet: &Worksheet, cell: CellIndex) -> Result<Option<String>, WorksheetError> {
+fn rival_price(sheet: &Worksheet, cell: CellIndex) -> Result<Option<String>, Inexact> {
     let here = &sheet.cells[cell];
     let (Some(meter), Some(current)) = (here.key.meter, sheet.price(cell)) else {
         return Ok(None);
@@ -59,8 +58,8 @@ fn rival_price(sheet: &Worksheet, cell: CellIndex) -> Result<Option<String>, Wor
 /// Fees, tax, credits, adjustments and money that maps to no meter, line by line.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn face_value(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let start = matched.inputs.period.span().start;
     for index in 0..matched.lines.len() {
         let line = matched.lines[index].line;
@@ -98,8 +97,8 @@ pub fn face_value(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 /// Brings the cells of a bill in another currency to that bill, in the books' currency.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn exchange(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let Some(exchange) = matched.inputs.exchange else { return Ok(()) };
     let sheet = &mut matched.sheet;
     let foreign = |cell: &CellIndex| sheet.cells[*cell].billed.other_currency;

@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::owners::Owner;
-use crate::reconcile::worksheet::{
-    CellIndex, Group, Worksheet, WorksheetError, at_price, subtract,
-};
+use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Books whole cells that cannot be ours.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     before_books(matched)?;
     foreign_owners(matched)?;
     untied_keys(matched)?;
@@ -23,7 +22,7 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 }
 
 /// Charge periods that ended before the books' first instant.
-fn before_books(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn before_books(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let Some(began) = matched.inputs.books_began else { return Ok(()) };
     let sheet = &mut matched.sheet;
     for cell in 0..sheet.cells.len() {
@@ -41,7 +40,7 @@ fn before_books(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 }
 
 /// Keys, projects, workspaces and surfaces that send nothing through here.
-fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     for cell in 0..sheet.cells.len() {
         let Owner::Foreign(foreign) = sheet.owner(sheet.cells[cell].key.owner).clone() else {
@@ -58,7 +57,7 @@ fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 
 /// Keys tied to nothing, beside attempts tied to nothing: a key is booked as not passing here if
 /// what it was billed is exactly what is missing in each of its cells.
-fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn untied_keys(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     if !matched.sheet.grain.key || matched.sheet.grain.quantities_apart {
         return Ok(());
     }
@@ -70,7 +69,9 @@ fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         }
         for line in &cell.billed.lines {
             let line = matched.lines[*line as usize].line;
-            if let (Some(key), Some(quantity)) = (matched.owners.key_names.of(&line.dimensions), line.quantity) {
+            if let (Some(key), Some(quantity)) =
+                (matched.owners.key_names.of(&line.dimensions), line.quantity)
+            {
                 let cells = by_key.entry(key.to_owned()).or_default();
                 *cells.entry(index).or_insert(0) += i128::from(quantity);
             }
@@ -94,7 +95,7 @@ fn untied_keys(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 }
 
 /// Models on the bill that our books never used at all, of an owner that does pass here.
-fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     if !matched.sheet.grain.model || matched.in_cells == 0 {
         return Ok(());
     }
@@ -109,8 +110,8 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
         if cells.iter().any(seen) || sheet.model(model).is_empty() {
             continue;
         }
-        let confirmed = matched.owners.is_confirmed(sheet.owner(owner))
-            && !unbilled_models.contains(&owner);
+        let confirmed =
+            matched.owners.is_confirmed(sheet.owner(owner)) && !unbilled_models.contains(&owner);
         let confidence = if confirmed { Confidence::Proven } else { Confidence::Consistent };
         let subject = sheet.group_words((owner, model));
         for cell in cells {
@@ -147,11 +148,7 @@ fn still_missing(sheet: &Worksheet, cell: CellIndex) -> bool {
 }
 
 /// Adds the billed quantity at the table's price; at the billed amount where either is unknown.
-fn bring_to_bill(
-    sheet: &mut Worksheet,
-    note: usize,
-    cell: CellIndex,
-) -> Result<(), WorksheetError> {
+fn bring_to_bill(sheet: &mut Worksheet, note: usize, cell: CellIndex) -> Result<(), Inexact> {
     if sheet.cells[cell].billed.other_currency && sheet.price(cell).is_none() {
         return Ok(());
     }
@@ -175,7 +172,7 @@ fn book_quantity(
     note: usize,
     cell: CellIndex,
     quantity: i128,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let amount = match sheet.price(cell) {
         Some(price) => at_price(price, quantity)?,
         None if sheet.cells[cell].billed.other_currency => Decimal::ZERO,

@@ -9,10 +9,11 @@ use crate::meter::Meter;
 use crate::money::{canonical_text, exact_mul};
 use crate::period::DAY_US;
 use crate::reconcile::causes::discount::{self, Ratio};
+use crate::reconcile::exact::{Inexact, add, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::rates::{Rate, RateIndex};
-use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, add, at_price, subtract};
+use crate::reconcile::worksheet::{CellIndex, Worksheet};
 
 /// The lines of one model, meter and selectors.
 #[derive(Clone, Debug)]
@@ -38,8 +39,8 @@ struct Fit {
 /// Books every difference of price, and sets our side to the bill, save for its printed rounding.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     unpriced(&mut matched.sheet)?;
     let series = all_series(&matched.sheet)?;
     let off: Vec<&Series> = series.iter().filter(|one| !one.off.is_empty()).collect();
@@ -66,10 +67,11 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
 }
 
 /// Lines with a meter and an amount of ours behind them, in the books' currency.
-fn all_series(sheet: &Worksheet) -> Result<Vec<Series>, WorksheetError> {
+fn all_series(sheet: &Worksheet) -> Result<Vec<Series>, Inexact> {
     let mut found: BTreeMap<(u32, u32, Meter), Series> = BTreeMap::new();
     let mut order: Vec<CellIndex> = (0..sheet.cells.len()).collect();
-    order.sort_by_key(|cell| (sheet.cells[*cell].key.slot, sheet.cells[*cell].key.clone()));
+    let key = |cell: &CellIndex| &sheet.cells[*cell].key;
+    order.sort_by(|a, b| (key(a).slot, key(a)).cmp(&(key(b).slot, key(b))));
     for cell in order {
         let here = &sheet.cells[cell];
         let Some(meter) = here.key.meter else { continue };
@@ -92,14 +94,14 @@ fn all_series(sheet: &Worksheet) -> Result<Vec<Series>, WorksheetError> {
 }
 
 /// Whether the difference is within what our own charges were rounded by.
-fn is_our_rounding(sheet: &Worksheet, cell: CellIndex) -> Result<bool, WorksheetError> {
+fn is_our_rounding(sheet: &Worksheet, cell: CellIndex) -> Result<bool, Inexact> {
     let here = &sheet.cells[cell];
     let bound = at_price(Decimal::new(5, 13), i128::from(here.rounded_charges))?;
     Ok(subtract(here.billed.at_list(), here.cost)?.abs() <= bound)
 }
 
 /// Quantities that agree and for which our table has no price.
-fn unpriced(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+fn unpriced(sheet: &mut Worksheet) -> Result<(), Inexact> {
     for cell in 0..sheet.cells.len() {
         let here = &sheet.cells[cell];
         if here.unpriced == 0 || here.billed.other_currency || !here.billed.is_there() {
@@ -118,7 +120,7 @@ fn unpriced(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
 }
 
 /// The other prices of the table that every line off ours admits, versions first.
-fn fits(sheet: &Worksheet, series: &Series) -> Result<Vec<Fit>, WorksheetError> {
+fn fits(sheet: &Worksheet, series: &Series) -> Result<Vec<Fit>, Inexact> {
     let Some(first) = series.off.first() else { return Ok(Vec::new()) };
     let current = sheet.rate_of(*first).and_then(|rate| sheet.rates.get(rate));
     let mut seen: BTreeSet<Decimal> =
@@ -137,11 +139,7 @@ fn fits(sheet: &Worksheet, series: &Series) -> Result<Vec<Fit>, WorksheetError> 
 }
 
 /// Whether each cell could have been printed as it was at this price.
-pub fn all_admit(
-    sheet: &Worksheet,
-    cells: &[CellIndex],
-    price: Decimal,
-) -> Result<bool, WorksheetError> {
+pub fn all_admit(sheet: &Worksheet, cells: &[CellIndex], price: Decimal) -> Result<bool, Inexact> {
     for cell in cells {
         let here = &sheet.cells[*cell];
         if !here.billed.admits(at_price(price, here.quantity)?) {
@@ -161,7 +159,7 @@ fn book_fit(
     series: &Series,
     fits: &[Fit],
     ratio: Option<&Ratio>,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let Some((fit, others)) = fits.split_first() else { return Ok(()) };
     let sheet = &mut matched.sheet;
     let rate = sheet.rates.get(fit.rate).cloned();
@@ -239,7 +237,7 @@ fn switch_day(sheet: &Worksheet, series: &Series) -> Option<NaiveDate> {
 fn change_dates<'s>(
     matched: &mut Matched<'_>,
     series: &[&'s Series],
-) -> Result<Vec<&'s Series>, WorksheetError> {
+) -> Result<Vec<&'s Series>, Inexact> {
     let mut open = Vec::new();
     let mut found: BTreeMap<&str, Vec<Changed<'_>>> = BTreeMap::new();
     for one in series {
@@ -247,7 +245,7 @@ fn change_dates<'s>(
             .off
             .iter()
             .map(|cell| Ok((*cell, splits(matched, one, *cell)?)))
-            .collect::<Result<_, WorksheetError>>()?;
+            .collect::<Result<_, Inexact>>()?;
         if splits.iter().any(|(_, splits)| splits.is_empty()) {
             open.push(*one);
             continue;
@@ -275,11 +273,7 @@ struct Split {
     words: String,
 }
 
-fn splits(
-    matched: &Matched<'_>,
-    series: &Series,
-    cell: CellIndex,
-) -> Result<Vec<Split>, WorksheetError> {
+fn splits(matched: &Matched<'_>, series: &Series, cell: CellIndex) -> Result<Vec<Split>, Inexact> {
     let sheet = &matched.sheet;
     let mut splits: Vec<Split> = Vec::new();
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
@@ -319,7 +313,7 @@ fn book_change(
     cell: CellIndex,
     splits: &[Split],
     one_day: bool,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let Some((split, others)) = splits.split_first() else { return Ok(()) };
     let known = sheet.cells[cell].billed.quantity.is_some();
     let sure = one_day && others.is_empty() && known;
@@ -338,7 +332,7 @@ fn book_change(
 
 /// What no price explains, and what the bill is too coarse to tell. Printed rounding is left for
 /// its own step; so is a bill in another currency.
-fn leave_rest_open(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn leave_rest_open(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     let missing = sheet.grain.missing();
     for cell in 0..sheet.cells.len() {

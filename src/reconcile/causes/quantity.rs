@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use crate::meter::Meter;
 use crate::period::ChargePeriod;
+use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{CellIndex, Worksheet, WorksheetError, at_price, subtract};
+use crate::reconcile::worksheet::{CellIndex, Worksheet};
 use crate::usage::UsageSource;
 
 /// Sets every quantity to the billed one.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     for (group, cells) in matched.sheet.groups() {
         for (slot, cells) in matched.sheet.by_slot(&cells) {
             let open: Vec<CellIndex> = cells
@@ -79,7 +80,7 @@ fn estimates(
     matched: &mut Matched<'_>,
     group: (u32, u32),
     open: Vec<CellIndex>,
-) -> Result<Vec<CellIndex>, WorksheetError> {
+) -> Result<Vec<CellIndex>, Inexact> {
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
     let (mut left, mut explained) = (Vec::new(), Vec::new());
@@ -117,7 +118,7 @@ fn unknown_usage(
     group: (u32, u32),
     slot: u32,
     open: Vec<CellIndex>,
-) -> Result<Vec<CellIndex>, WorksheetError> {
+) -> Result<Vec<CellIndex>, Inexact> {
     let attempts = &matched.inputs.attempts;
     let here = matched.unknown.iter().filter(|one| {
         (one.owner, one.model) == group && matched.sheet.slots.at(one.started_at) == Some(slot)
@@ -165,7 +166,7 @@ fn in_a_gap_or_unexplained(
     matched: &mut Matched<'_>,
     group: (u32, u32),
     cell: CellIndex,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     let gap = sheet.gap(cell).unwrap_or(0);
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
@@ -224,7 +225,7 @@ fn spans_versions(sheet: &Worksheet, cell: CellIndex) -> bool {
 }
 
 /// Cells our books have and the bill does not, on a bill that prints no quantities.
-fn nothing_billed(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
+fn nothing_billed(sheet: &mut Worksheet) -> Result<(), Inexact> {
     if !sheet.grain.meter {
         return Ok(());
     }
@@ -244,12 +245,7 @@ fn nothing_billed(sheet: &mut Worksheet) -> Result<(), WorksheetError> {
 
 /// Sets a cell's quantity to the billed one, at the book price; where no price is known, at what
 /// the bill says.
-fn book_gap(
-    sheet: &mut Worksheet,
-    note: usize,
-    cell: CellIndex,
-    gap: i128,
-) -> Result<(), WorksheetError> {
+fn book_gap(sheet: &mut Worksheet, note: usize, cell: CellIndex, gap: i128) -> Result<(), Inexact> {
     let here = &sheet.cells[cell];
     let amount = match sheet.price(cell) {
         Some(price) => at_price(price, gap)?,

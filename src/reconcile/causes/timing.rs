@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::meter::Meter;
 use crate::money::Amount;
 use crate::period::{HOUR_US, Timestamp};
+use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::Loose;
-use crate::reconcile::worksheet::{CellIndex, Group, Worksheet, WorksheetError};
+use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Which instant of an attempt decides its charge period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,10 +48,11 @@ struct Event {
     weight: i128,
 }
 
-/// A group's events and what the bill shows by slot.
+/// A group's events, what the bill shows by slot, and how far both are apart by start.
 struct Case {
     events: Vec<Event>,
     billed: Vec<i128>,
+    apart: Vec<i128>,
 }
 
 impl Basis {
@@ -101,12 +105,11 @@ pub fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> B
     let mut near: BTreeMap<Group, Basis> = BTreeMap::new();
     let mut clean = Vec::new();
     for (group, case) in &cases {
-        let now = case.residuals(&sheet.slots, Basis::Started);
-        if now.iter().all(|gap| *gap == 0) {
+        if case.apart.iter().all(|gap| *gap == 0) {
             clean.push(*group);
             continue;
         }
-        let (exact, best) = case.try_others(&sheet.slots, &now);
+        let (exact, best) = case.try_others(&sheet.slots);
         if !exact.is_empty() {
             fits.insert(*group, exact);
         } else if let Some(best) = best {
@@ -126,8 +129,7 @@ pub fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> B
             drop_refuted(&mut leading, &cases, &clean, &sheet.slots);
         }
         let Some((first, others)) = leading.split_first() else { continue };
-        let days = cases[&group].residuals(&sheet.slots, Basis::Started);
-        let moved = days.iter().filter(|gap| **gap != 0).count();
+        let moved = cases[&group].apart.iter().filter(|gap| **gap != 0).count();
         let alone = others.is_empty() && moved > 1;
         let evidence = format!(
             "{} charge periods disagree when counted by the attempt's start; {}, all agree to the token",
@@ -172,40 +174,48 @@ fn cases(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> BTreeM
             Some(_) => counted.insert(group),
             None => uncounted.insert(group),
         };
-        if cell.key.meter.is_some_and(crate::meter::Meter::is_output) {
+        if cell.key.meter.is_some_and(Meter::is_output) {
             with_output.insert(group);
         }
     }
-    let mut cases: BTreeMap<Group, Case> = BTreeMap::new();
-    for group in counted.difference(&uncounted) {
-        let billed = vec![0; sheet.slots.len()];
-        cases.insert(*group, Case { events: Vec::new(), billed });
-    }
-    let weighs = |group: Group, meter: Option<crate::meter::Meter>| {
-        !with_output.contains(&group) || meter.is_some_and(crate::meter::Meter::is_output)
+    let groups: Vec<Group> = counted.difference(&uncounted).copied().collect();
+    let numbers: QuickMap<Group, usize> =
+        groups.iter().enumerate().map(|(number, group)| (*group, number)).collect();
+    let weighs = |group: &Group, meter: Option<Meter>| {
+        meter.is_some_and(Meter::is_output) || !with_output.contains(group)
     };
+    let mut billed = vec![vec![0_i128; sheet.slots.len()]; groups.len()];
     for cell in &sheet.cells {
         let group = (cell.key.owner, cell.key.model);
-        let Some(case) = cases.get_mut(&group) else { continue };
-        if weighs(group, cell.key.meter) {
-            case.billed[cell.key.slot as usize] += cell.billed.quantity.map_or(0, i128::from);
+        let number = numbers.get(&group).filter(|_| weighs(&group, cell.key.meter));
+        if let Some(number) = number {
+            billed[*number][cell.key.slot as usize] += cell.billed.quantity.map_or(0, i128::from);
         }
     }
-    for stub in loose {
-        let group = (stub.owner, stub.model);
-        if !weighs(group, stub.meter) {
-            continue;
+    let weighty = |stub: &&Loose| weighs(&(stub.owner, stub.model), stub.meter);
+    let mut apart = billed.clone();
+    for stub in loose.iter().filter(weighty) {
+        let Some(number) = numbers.get(&(stub.owner, stub.model)) else { continue };
+        let started_at = attempts[stub.attempt as usize].started_at;
+        if let Some(slot) = sheet.slots.at(started_at) {
+            apart[*number][slot as usize] -= i128::from(stub.quantity);
         }
-        if let Some(case) = cases.get_mut(&group) {
+    }
+    let mut events: Vec<Vec<Event>> = groups.iter().map(|_| Vec::new()).collect();
+    if apart.iter().flatten().any(|gap| *gap != 0) {
+        for stub in loose.iter().filter(weighty) {
+            let Some(number) = numbers.get(&(stub.owner, stub.model)) else { continue };
             let attempt = &attempts[stub.attempt as usize];
-            case.events.push(Event {
+            events[*number].push(Event {
                 started_at: attempt.started_at,
                 ended_at: attempt.ended_at,
                 weight: i128::from(stub.quantity),
             });
         }
     }
-    cases
+    let sides = billed.into_iter().zip(apart).zip(events);
+    let cases = sides.map(|((billed, apart), events)| Case { events, billed, apart });
+    groups.into_iter().zip(cases).collect()
 }
 
 impl Case {
@@ -220,7 +230,8 @@ impl Case {
     }
 
     /// The bases that leave nothing, and the best that leaves less than half.
-    fn try_others(&self, slots: &Slots, now: &[i128]) -> (Vec<Basis>, Option<Basis>) {
+    fn try_others(&self, slots: &Slots) -> (Vec<Basis>, Option<Basis>) {
+        let now = &self.apart;
         let size = |gaps: &[i128]| gaps.iter().map(|gap| gap.unsigned_abs()).sum::<u128>();
         let interior = |gaps: &[i128]| match gaps {
             [_, middle @ .., _] if !middle.is_empty() => middle.iter().all(|gap| *gap == 0),
@@ -246,12 +257,12 @@ impl Case {
 /// Books what moved between what our pages show and what the provider's periods hold.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
+/// [`Inexact`] where a figure cannot be kept exactly.
 pub fn book(
     sheet: &mut Worksheet,
     bases: &Bases,
     moves: impl Iterator<Item = ((Cause, CellIndex), i128, Amount, BTreeSet<u32>)>,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let mut within: BTreeMap<usize, Amount> = BTreeMap::new();
     for ((cause, cell), quantity, amount, attempts) in moves {
         let key = &sheet.cells[cell].key;

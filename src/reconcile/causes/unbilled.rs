@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::money::Amount;
+use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::{AttemptFact, Ending};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::stubs::Loose;
-use crate::reconcile::worksheet::{CellIndex, CellKey, Worksheet, WorksheetError};
+use crate::reconcile::worksheet::{CellIndex, CellKey, Worksheet};
 
 /// What a predicate selects in one cell.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +24,8 @@ type Shares = BTreeMap<Cause, BTreeMap<CellIndex, Share>>;
 /// Removes attempts the provider did not bill, and adds those it billed after all.
 ///
 /// # Errors
-/// [`WorksheetError`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let duplicates = duplicates(matched);
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
@@ -109,7 +110,7 @@ fn remove(
     cells: &[CellIndex],
     shares: &Shares,
     subject: &str,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     let alone: Vec<Cause> =
         shares.keys().copied().filter(|cause| fits(sheet, cells, &[&shares[cause]])).collect();
     let chosen: Vec<Cause> = match alone.as_slice() {
@@ -174,7 +175,7 @@ fn take_out(
     cell: CellIndex,
     share: &Share,
     which: &str,
-) -> Result<(), WorksheetError> {
+) -> Result<(), Inexact> {
     sheet.notes[note].about(share.attempts.iter().copied(), which);
     sheet.book(note, cell, -share.quantity, share.amount.negated().to_decimal()?)?;
     let stubs = std::mem::take(&mut sheet.cells[cell].stubs);
@@ -185,7 +186,7 @@ fn take_out(
 }
 
 /// Attempts our books hold as not billed whose quantities are exactly what the bill has more.
-fn add_held_out(matched: &mut Matched<'_>) -> Result<(), WorksheetError> {
+fn add_held_out(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
     let mut shares: BTreeMap<(u32, u32, u32), BTreeMap<CellIndex, Share>> = BTreeMap::new();

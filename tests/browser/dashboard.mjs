@@ -140,6 +140,11 @@ const pages = {
   reconcile: "/reconcile",
   "reconcile-openai": report("openai"),
   "reconcile-anthropic": report("anthropic"),
+  "reconcile-behind": await (async () => {
+    const { findings } = await twin(`${report("openai")}.json`);
+    const finding = findings.find((one) => one.cause === "price_version");
+    return `${report("openai")}/requests?finding=${encodeURIComponent(finding.id)}`;
+  })(),
   "reconcile-claim": `${report("openai")}/claim`,
   "reconcile-none": "/reconcile/openai/2026-01",
 };
@@ -166,7 +171,7 @@ await check("the overview refreshes by itself while traffic flows", () =>
   }));
 
 await check("the overview's groups add up to its spend, by each dimension", async () => {
-  for (const group of ["provider", "model", "team", "account"]) {
+  for (const group of ["provider", "model", "team", "project", "credential"]) {
     const overview = await twin(`/overview.json?${OF_THE_MONTH}&group=${group}`);
     assertSame(total(overview.groups.map((line) => line.spend)), decimal(overview.spend), `groups by ${group}`);
     assertSame(total(overview.buckets.map((line) => line.spend)), decimal(overview.spend), "days");
@@ -193,11 +198,13 @@ await check("filters live in the address, narrow the list, and come off one by o
 
 await check("a request's arithmetic holds term by term, and the terms are its total", () =>
   on(`/requests?${OF_THE_MONTH}&model=gpt-5-mini-2025-08-07&status=completed`, async (page) => {
-    await page.locator("table tbody th a").first().click();
+    // One that read from the cache: three terms.
+    const cached = page.locator("table tbody tr").filter({ has: page.locator("td:nth-child(7)", { hasText: /[1-9]/ }) });
+    await cached.first().locator("th a").click();
     await page.waitForURL(/\/requests\/[0-9a-f-]{36}$/);
     const terms = await page.locator("table.sumtable tbody tr").evaluateAll((rows) =>
       rows.map((row) => [...row.cells].map((cell) => cell.innerText.trim())));
-    assert.ok(terms.length >= 3, "input, cached input, output");
+    assert.ok(terms.length >= 3, `cached and uncached input, and output: ${terms.map((term) => term[0])}`);
     for (const [meter, quantity, price, per, factors, amount] of terms) {
       const factor = factors === "–" ? [1n, 0] : factors.split("×").map((text) => decimal(text)).reduce(times);
       const product = times(times(decimal(quantity), decimal(price)), factor);
@@ -283,6 +290,19 @@ await check("the same bytes again are known, and would change nothing", () =>
   on("/invoices", async (page) => {
     await choose(page, chosen);
     assert.match(await page.locator("main").innerText(), /same bytes were imported before/i);
+  }));
+
+await check("an import of another month is compared from its own page, and says how far it reaches", () =>
+  on("/invoices", async (page) => {
+    const line = page.locator("tbody tr", { hasText: "August 2026" });
+    assert.match(await line.innerText(), /2 of 31 days/);
+    await line.getByRole("link", { name: "compare" }).click();
+    await page.getByRole("button", { name: "Compare now" }).click();
+    await page.locator(".verdict").waitFor();
+    assert.match(await page.locator("main").innerText(), /partial \(4–5 of 31\)/);
+    const said = await twin("/reconcile/anthropic/2026-08.json");
+    assertSame(decimal(said.billed), decimal("1.27"), "the fixture's own sum");
+    await look(page, "reconcile-partial");
   }));
 
 await check("a hostile file is refused with row and reason, without a script too", () =>

@@ -11,8 +11,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::dashboard::format::{self, Money};
-use crate::dashboard::invoices::{ACTOR, see_other};
-use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::page::{
+    self, ACTOR, Chrome, CsvCell, CsvTable, Face, Page, PageError, see_other,
+};
 use crate::dashboard::spend;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};

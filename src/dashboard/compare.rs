@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bookkeeping::close::{self, CloseError, DocumentWords, Month};
 use crate::dashboard::format;
-use crate::dashboard::invoices::{ACTOR, see_other};
 use crate::dashboard::months::reconcile_link;
-use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::page::{
+    self, ACTOR, Chrome, CsvCell, CsvTable, Face, Page, PageError, see_other,
+};
 use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};

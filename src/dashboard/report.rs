@@ -146,10 +146,7 @@ pub(crate) fn read_body(record: &ReportRecord) -> Result<ReportBody, PageError> 
     })
 }
 
-async fn lay_out(
-    state: &DashboardState,
-    record: &ReportRecord,
-) -> Result<ReportPage, PageError> {
+async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<ReportPage, PageError> {
     let body = read_body(record)?;
     let verbatim = RawValue::from_string(record.body.clone())
         .map_err(|error| PageError::Twin(error.to_string()))?;
@@ -176,7 +173,11 @@ async fn lay_out(
         coverage: coverage(&body),
         bridge: bridge(&body)?,
         document: document(&body),
-        findings: body.findings.iter().map(|finding| finding_view(finding, &figure, &all(finding))).collect(),
+        findings: body
+            .findings
+            .iter()
+            .map(|finding| finding_view(finding, &figure, &all(finding)))
+            .collect(),
         compared: body.compared.iter().flat_map(compared).collect(),
         left_out: left_out(&body),
         claim: proven.then_some(claim),
@@ -192,9 +193,8 @@ async fn newest_import(
 ) -> Result<Option<Timestamp>, PageError> {
     let (from, until) = (record.period.first_day(), record.period.next().first_day());
     let days = store::covered_days(&state.books, from, until).await?;
-    let own = days
-        .iter()
-        .filter(|day| day.provider == record.provider && day.account == record.account);
+    let own =
+        days.iter().filter(|day| day.provider == record.provider && day.account == record.account);
     Ok(own.map(|day| day.sealed_at).max())
 }
 
@@ -224,8 +224,16 @@ impl Page for ReportPage {
         CsvTable {
             name: format!("findings-{}-{}", self.body.provider, self.body.period),
             header: vec![
-                "finding", "step", "cause", "subject", "amount", "currency", "confidence", "mover",
-                "attempts", "rows",
+                "finding",
+                "step",
+                "cause",
+                "subject",
+                "amount",
+                "currency",
+                "confidence",
+                "mover",
+                "attempts",
+                "rows",
             ],
             rows: self.body.findings.iter().map(row).collect(),
         }

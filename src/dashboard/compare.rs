@@ -33,7 +33,7 @@ pub struct CompareForm {
 
 /// All requests behind a finding.
 #[derive(Template, Serialize)]
-#[template(path = "behind.html")]
+#[template(path = "compare.html")]
 struct Behind {
     #[serde(skip)]
     chrome: Chrome,

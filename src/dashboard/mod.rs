@@ -17,6 +17,7 @@ pub mod prices;
 pub mod reconcile;
 pub mod report;
 pub mod report_body;
+pub mod report_empty;
 pub mod report_parts;
 pub mod request;
 pub mod request_usage;

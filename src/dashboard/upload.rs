@@ -22,7 +22,7 @@ use crate::invoice::refusal::Problem;
 use crate::names::new_id;
 /// The preview of an upload.
 #[derive(Template)]
-#[template(path = "preview.html")]
+#[template(path = "upload.html")]
 struct PreviewPage {
     chrome: Chrome,
     drop: String,

@@ -125,10 +125,9 @@ pub(crate) fn account_of(
     match known.as_slice() {
         [] => Ok(ONLY_ACCOUNT.to_owned()),
         [only] => Ok(only.clone()),
-        several => Err(ImportError::AccountNeeded {
-            file: part.name.clone(),
-            known: several.join(", "),
-        }),
+        several => {
+            Err(ImportError::AccountNeeded { file: part.name.clone(), known: several.join(", ") })
+        }
     }
 }
 
@@ -222,11 +221,7 @@ fn reach(part: &PartRead) -> String {
 }
 
 /// The other export of the provider that these days lack.
-fn still_missing(
-    part: &PartRead,
-    account: Option<&str>,
-    known: &[BatchRecord],
-) -> Option<String> {
+fn still_missing(part: &PartRead, account: Option<&str>, known: &[BatchRecord]) -> Option<String> {
     let has = |side: &str| {
         known.iter().any(|record| {
             record.withdrawn_at.is_none()
@@ -236,9 +231,9 @@ fn still_missing(
         })
     };
     match part.format {
-        ExportFormat::AnthropicCost if !has("tokens") => Some(
-            "the Tokens export of the same days: Cost alone has no quantities".to_owned(),
-        ),
+        ExportFormat::AnthropicCost if !has("tokens") => {
+            Some("the Tokens export of the same days: Cost alone has no quantities".to_owned())
+        }
         ExportFormat::AnthropicTokens if !has("cost") => {
             Some("the Cost export of the same days: Tokens alone has no money".to_owned())
         }

@@ -152,11 +152,7 @@ pub(crate) fn read_part(
     Ok(PartRead { name, format, header, fingerprint, summary, hash, sum_by_day })
 }
 
-fn line_row(
-    line: &BilledLine,
-    cells: RawCells<'_>,
-    hasher: &mut Sha256,
-) -> LineRow {
+fn line_row(line: &BilledLine, cells: RawCells<'_>, hasher: &mut Sha256) -> LineRow {
     let (text, raw) = (text_of(line), text_of(&cells));
     hasher.update(text.as_bytes());
     hasher.update(raw.as_bytes());
@@ -174,11 +170,7 @@ fn line_row(
     }
 }
 
-fn quantity_row(
-    usage: &UsageRow,
-    cells: RawCells<'_>,
-    hasher: &mut Sha256,
-) -> QuantityRow {
+fn quantity_row(usage: &UsageRow, cells: RawCells<'_>, hasher: &mut Sha256) -> QuantityRow {
     let (text, raw) = (text_of(usage), text_of(&cells));
     hasher.update(text.as_bytes());
     hasher.update(raw.as_bytes());

@@ -33,7 +33,7 @@ pub struct CompareForm {
 
 /// All requests behind a finding.
 #[derive(Template, Serialize)]
-#[template(path = "behind.html")]
+#[template(path = "compare.html")]
 struct Behind {
     #[serde(skip)]
     chrome: Chrome,
@@ -122,8 +122,7 @@ async fn behind(
     let month = month_of(provider, read_month(period)?, account);
     let found =
         close::attempts_behind(&state.books, &state.prices, &month, finding, &state.clock).await;
-    let ids: Vec<String> =
-        found.map_err(page_error)?.iter().map(ToString::to_string).collect();
+    let ids: Vec<String> = found.map_err(page_error)?.iter().map(ToString::to_string).collect();
     let calls = store::provider_calls(&state.books, &ids).await?;
     let path = format!("/reconcile/{}/{}/requests", encode_text(provider), month.period);
     let asked = format!("account={}&finding={}", encode_text(account), encode_text(finding));

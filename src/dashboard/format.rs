@@ -217,6 +217,10 @@ pub fn change(now: Amount, before: Amount) -> Option<String> {
         return None;
     }
     let word = if now >= before { "more" } else { "less" };
+    if now / 10 > before {
+        let times = divide_half_even(now.unsigned_abs(), before.unsigned_abs());
+        return Some(format!("{} times as much", grouped(times)));
+    }
     let moved = percent((now - before).unsigned_abs(), before.unsigned_abs());
     Some(if now == before { "the same".to_owned() } else { format!("{moved} {word}") })
 }
@@ -332,9 +336,8 @@ mod tests {
 
     #[test]
     fn a_difference_is_said_in_words_and_never_as_nothing() {
-        let figure = |text: &str| {
-            Figure::new(crate::money::parse_decimal(text).unwrap(), Currency::USD)
-        };
+        let figure =
+            |text: &str| Figure::new(crate::money::parse_decimal(text).unwrap(), Currency::USD);
         assert_eq!(figure("-4.74").more_or_less(), "$4.74 less");
         assert_eq!(figure("0.00000000000000000001").more_or_less(), "< $0.01 more");
         assert_eq!(figure("0").more_or_less(), "nothing");

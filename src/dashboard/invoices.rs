@@ -183,11 +183,8 @@ fn checklist(days: &[SpeakingDay]) -> Vec<CheckLine> {
             usage_days: 0,
             link: reconcile_link(&day.provider, period, &day.account),
         });
-        let side = if day.format.contains("cost") {
-            &mut line.cost_days
-        } else {
-            &mut line.usage_days
-        };
+        let side =
+            if day.format.contains("cost") { &mut line.cost_days } else { &mut line.usage_days };
         *side = (*side + 1).min(line.days);
     }
     lines.into_values().rev().collect()

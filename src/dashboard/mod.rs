@@ -17,6 +17,7 @@ pub mod prices;
 pub mod reconcile;
 pub mod report;
 pub mod report_body;
+pub mod report_empty;
 pub mod report_parts;
 pub mod request;
 pub mod request_usage;
@@ -29,8 +30,8 @@ pub mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::dashboard::guard::AllowedHosts;

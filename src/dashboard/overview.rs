@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::dashboard::chart::StackedBars;
 use crate::dashboard::format::{self, Figure, Money};
+use crate::dashboard::months::{self, MonthStrip};
 use crate::dashboard::overview_lines::{
     BucketLine, GroupLine, LastLine, MeterLine, billed_tile, bucket_lines, group_line, meter_lines,
     summary,
 };
-use crate::dashboard::months::{self, MonthStrip};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::spend::{self, AttemptSums};
 use crate::dashboard::state::DashboardState;

@@ -68,7 +68,11 @@ pub(crate) struct LastLine {
 }
 
 /// What the exports bill for the span, and what has to be said beside it.
-pub(crate) fn billed_tile(view: &View, billed: &Billed, currency: Currency) -> (Option<Figure>, String) {
+pub(crate) fn billed_tile(
+    view: &View,
+    billed: &Billed,
+    currency: Currency,
+) -> (Option<Figure>, String) {
     let narrowed = [&view.filter.model, &view.filter.team, &view.filter.app, &view.filter.account]
         .iter()
         .any(|filter| filter.is_some())

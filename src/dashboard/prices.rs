@@ -205,8 +205,20 @@ impl Page for Prices {
         CsvTable {
             name: "prices".to_owned(),
             header: vec![
-                "provider", "model", "condition", "from_tokens", "meter", "unit_price", "per",
-                "priced_as", "currency", "from_utc", "until_utc", "source", "read_on", "rate_id",
+                "provider",
+                "model",
+                "condition",
+                "from_tokens",
+                "meter",
+                "unit_price",
+                "per",
+                "priced_as",
+                "currency",
+                "from_utc",
+                "until_utc",
+                "source",
+                "read_on",
+                "rate_id",
             ],
             rows: self.prices.iter().map(row).collect(),
         }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::report_body::{FindingBody, ReportBody};
+use crate::dashboard::report_empty::empty;
 use crate::dashboard::report_parts::{
     BridgeLine, ComparedView, CoverageLine, FindingView, Phrase, ToDo, bridge, compared, coverage,
     document, finding_view, is_claim, left_out, phrases, to_do,
@@ -43,21 +44,6 @@ pub struct ReportPage {
     claim: Option<String>,
     compare: String,
     account: String,
-}
-
-/// The page of a month without a report.
-#[derive(Template, Serialize)]
-#[template(path = "report_empty.html")]
-pub struct EmptyReport {
-    #[serde(skip)]
-    chrome: Chrome,
-    provider: String,
-    period: BillingPeriod,
-    #[serde(skip)]
-    month: String,
-    account: String,
-    report: Option<String>,
-    imported_days: usize,
 }
 
 /// `GET /reconcile/{provider}/{period}` with or without an ending.
@@ -108,34 +94,6 @@ pub(crate) async fn find(
         .find(|record| account.is_empty() || record.account == account))
 }
 
-async fn empty(
-    state: &DashboardState,
-    provider: &str,
-    month: BillingPeriod,
-    account: &str,
-) -> Result<EmptyReport, PageError> {
-    let first = month.first_day();
-    let days = store::covered_days(&state.books, first, month.next().first_day()).await?;
-    let own = days.iter().filter(|day| {
-        day.provider == provider
-            && (account.is_empty() || day.account == account)
-            && day.format.contains("cost")
-    });
-    let path = format!("/reconcile/{}/{month}", encode_text(provider));
-    let mut chrome =
-        Chrome::new(state, format!("{provider} {month}"), "/reconcile", &path, &suffix(account));
-    chrome.csv.clear();
-    Ok(EmptyReport {
-        chrome,
-        provider: provider.to_owned(),
-        period: month,
-        month: month_text(month),
-        account: account.to_owned(),
-        report: None,
-        imported_days: own.count(),
-    })
-}
-
 pub(crate) fn suffix(account: &str) -> String {
     if account.is_empty() { String::new() } else { format!("account={}", encode_text(account)) }
 }
@@ -146,10 +104,7 @@ pub(crate) fn read_body(record: &ReportRecord) -> Result<ReportBody, PageError> 
     })
 }
 
-async fn lay_out(
-    state: &DashboardState,
-    record: &ReportRecord,
-) -> Result<ReportPage, PageError> {
+async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<ReportPage, PageError> {
     let body = read_body(record)?;
     let verbatim = RawValue::from_string(record.body.clone())
         .map_err(|error| PageError::Twin(error.to_string()))?;
@@ -176,7 +131,11 @@ async fn lay_out(
         coverage: coverage(&body),
         bridge: bridge(&body)?,
         document: document(&body),
-        findings: body.findings.iter().map(|finding| finding_view(finding, &figure, &all(finding))).collect(),
+        findings: body
+            .findings
+            .iter()
+            .map(|finding| finding_view(finding, &figure, &all(finding)))
+            .collect(),
         compared: body.compared.iter().flat_map(compared).collect(),
         left_out: left_out(&body),
         claim: proven.then_some(claim),
@@ -192,9 +151,8 @@ async fn newest_import(
 ) -> Result<Option<Timestamp>, PageError> {
     let (from, until) = (record.period.first_day(), record.period.next().first_day());
     let days = store::covered_days(&state.books, from, until).await?;
-    let own = days
-        .iter()
-        .filter(|day| day.provider == record.provider && day.account == record.account);
+    let own =
+        days.iter().filter(|day| day.provider == record.provider && day.account == record.account);
     Ok(own.map(|day| day.sealed_at).max())
 }
 
@@ -224,16 +182,18 @@ impl Page for ReportPage {
         CsvTable {
             name: format!("findings-{}-{}", self.body.provider, self.body.period),
             header: vec![
-                "finding", "step", "cause", "subject", "amount", "currency", "confidence", "mover",
-                "attempts", "rows",
+                "finding",
+                "step",
+                "cause",
+                "subject",
+                "amount",
+                "currency",
+                "confidence",
+                "mover",
+                "attempts",
+                "rows",
             ],
             rows: self.body.findings.iter().map(row).collect(),
         }
-    }
-}
-
-impl Page for EmptyReport {
-    fn csv(&self, _table: Option<&str>) -> CsvTable {
-        CsvTable { name: "no-report".to_owned(), header: vec!["finding"], rows: Vec::new() }
     }
 }

@@ -135,6 +135,9 @@ pub(crate) fn coverage(body: &ReportBody) -> Vec<CoverageLine> {
         .collect()
 }
 
+/// Findings of a step: where each stands on the page, and what it is called.
+type Named = Vec<(String, String)>;
+
 /// The steps that move something, named parts first, what has no cause last; exact or refused.
 pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
     let add = |left: Decimal, right: Decimal| {
@@ -142,7 +145,7 @@ pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
             PageError::Twin("the bridge has more digits than can be added exactly".to_owned())
         })
     };
-    let mut steps: Vec<(String, Decimal, Vec<(String, String)>)> = Vec::new();
+    let mut steps: Vec<(String, Decimal, Named)> = Vec::new();
     for step in &body.bridge {
         let own = |finding: &&FindingBody| {
             finding.step == step.step && finding.confidence != "unexplained"
@@ -160,7 +163,8 @@ pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
     }
     steps.push(("Not explained".to_owned(), body.unexplained, Vec::new()));
     let mut balance = body.recorded;
-    let mut rows = vec![("We recorded, at list price".to_owned(), None, balance, balance, Vec::new())];
+    let mut rows =
+        vec![("We recorded, at list price".to_owned(), None, balance, balance, Vec::new())];
     for (title, amount, names) in steps {
         let before = balance;
         balance = add(balance, amount)?;

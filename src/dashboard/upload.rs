@@ -1,6 +1,5 @@
 //! The upload of exports: files are previewed, kept for a while, and imported on a second word.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,7 +8,6 @@ use axum::extract::State;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
 
 use crate::bookkeeping::import::{
     ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
@@ -19,12 +17,12 @@ use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;
 use crate::dashboard::page::{self, Chrome, Face, PageError, see_other};
 use crate::dashboard::state::DashboardState;
-use crate::dashboard::view::encode_text;
+use crate::dashboard::view::{Query, encode_text};
 use crate::invoice::refusal::Problem;
 use crate::names::new_id;
 /// The preview of an upload.
 #[derive(Template)]
-#[template(path = "preview.html")]
+#[template(path = "upload.html")]
 struct PreviewPage {
     chrome: Chrome,
     drop: String,
@@ -56,14 +54,6 @@ struct ProblemView {
     reason: String,
 }
 
-/// The form under a preview: which upload, and accounts by file.
-#[derive(Debug, Deserialize)]
-pub struct ImportForm {
-    drop: String,
-    #[serde(flatten)]
-    accounts: BTreeMap<String, String>,
-}
-
 /// `POST /invoices/preview`: reads the files and stores nothing.
 pub async fn upload(State(state): State<Arc<DashboardState>>, form: Multipart) -> Response {
     let answer = match read_upload(form).await {
@@ -79,7 +69,7 @@ pub async fn upload(State(state): State<Arc<DashboardState>>, form: Multipart) -
 /// `POST /invoices/import`: imports what was previewed.
 pub async fn import_upload(
     State(state): State<Arc<DashboardState>>,
-    Form(form): Form<ImportForm>,
+    Form(form): Form<Query>,
 ) -> Response {
     match run_import(&state, &form).await {
         Ok(notice) => see_other(&format!("/invoices?notice={}", encode_text(&notice))),
@@ -163,8 +153,11 @@ fn is_fine(file: &FilePreview) -> bool {
 
 fn part_view(preview: Preview, file: usize) -> PartView {
     let summary = &preview.summary;
-    let sums: Vec<String> =
-        summary.sums.iter().map(|(currency, sum)| format!("{} {currency}", sum.normalize())).collect();
+    let sums: Vec<String> = summary
+        .sums
+        .iter()
+        .map(|(currency, sum)| format!("{} {currency}", sum.normalize()))
+        .collect();
     let span = match summary.first_day().zip(summary.last_day()) {
         Some((first, last)) => format!("{first} to {last} (UTC)"),
         None => "no day".to_owned(),
@@ -202,22 +195,23 @@ fn part_view(preview: Preview, file: usize) -> PartView {
     }
 }
 
-async fn run_import(state: &DashboardState, form: &ImportForm) -> Result<String, PageError> {
+async fn run_import(state: &DashboardState, form: &Query) -> Result<String, PageError> {
     let now = state.clock.now();
-    let Some(files) = state.drops.find(&form.drop, now) else {
+    let drop = form.get("drop").map_or("", String::as_str);
+    let Some(files) = state.drops.find(drop, now) else {
         let said = "This upload is no longer kept. Choose the files once more.";
         return Err(PageError::NotUnderstood(said.to_owned()));
     };
     let mut said = Vec::new();
     for (index, file) in files.iter().enumerate() {
-        let account = form.accounts.get(&format!("account.{index}")).map_or("", String::as_str);
+        let account = form.get(&format!("account.{index}")).map_or("", String::as_str);
         match import(&state.books, file, &choice(state, account.trim()), now).await {
             Ok(done) => said.extend(done.iter().map(told)),
             Err(ImportError::Store(error)) => return Err(error.into()),
             Err(error) => said.push(format!("Not imported: {error}.")),
         }
     }
-    state.drops.forget(&form.drop);
+    state.drops.forget(drop);
     Ok(said.join(" "))
 }
 

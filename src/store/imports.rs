@@ -421,5 +421,6 @@ fn read_batch(row: &SqliteRow) -> Result<BatchRecord, StoreError> {
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| unreadable("rows of an export", &error.to_string()))
+    serde_json::to_string(value)
+        .map_err(|error| unreadable("rows of an export", &error.to_string()))
 }

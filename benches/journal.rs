@@ -20,7 +20,7 @@ use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::{Amount, Currency};
 use counterfoil::names::{AttemptId, Clock, Endpoint, RequestId};
 use counterfoil::period::Timestamp;
-use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
+use counterfoil::pricing::charge::{Charge, Valuation, ValuationStatus};
 use counterfoil::store::books::Books;
 use counterfoil::usage::{ModelUsage, ReportedUsage, UsageSource};
 use uuid::Uuid;
@@ -258,7 +258,7 @@ fn settlement(number: u128) -> Entry {
         },
         billing_class: BillingClass::Billed,
         valuation: Valuation {
-            status: PricingStatus::Priced,
+            status: ValuationStatus::Priced,
             total: Some(charges.iter().map(|charge| charge.amount).sum()),
             charges,
             unpriced: Vec::new(),

@@ -2,6 +2,8 @@
 //! pages are looked at with. `cargo run --example dashboard -- [PORT] [--empty]`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example tells and stops")]
 
+use std::sync::Arc;
+
 use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
 use counterfoil::dashboard;
 use counterfoil::dashboard::drops::Drops;
@@ -16,10 +18,12 @@ use counterfoil::names::{
     AttemptId, Clock, CredentialId, Endpoint, ModelName, ProviderName, RequestId,
 };
 use counterfoil::period::{DAY_US, HOUR_US, SECOND_US, Timestamp};
-use counterfoil::pricing::charge::{Charge, PricingStatus, Valuation};
+use counterfoil::pricing::charge::{Charge, Unpriced, UnpricedReason, Valuation, ValuationStatus};
+use counterfoil::pricing::table::PriceTable;
 use counterfoil::store::books::Books;
 use counterfoil::store::months::{ReportRecord, append_report};
-use counterfoil::store::posting::{PostingRecord, post};
+use counterfoil::store::posting::post;
+use counterfoil::store::projection::PostingRecord;
 use counterfoil::usage::{Conditions, ModelUsage, ReportedUsage, UsageSource};
 
 /// Name, provider, endpoint, prices per million in micro-dollars: input, cache read, cache write,
@@ -79,6 +83,7 @@ async fn main() {
         proxy_base_url: "http://127.0.0.1:4180".to_owned(),
         banner: Some("Example books: every figure here is made up.".to_owned()),
         allowed_hosts: Vec::new(),
+        prices: Arc::new(PriceTable::builtin().unwrap()),
         personal_key: b"key of an example".to_vec(),
         drops: Drops::default(),
     };
@@ -240,7 +245,7 @@ fn failed(intent: &Intent) -> Settlement {
         account: PayingAccount::default(),
         usage: ReportedUsage::none(UsageSource::NotMetered),
         billing_class: BillingClass::NotBilled,
-        valuation: valuation(PricingStatus::NotBillable, Vec::new(), Vec::new()),
+        valuation: valuation(ValuationStatus::NotMetered, Vec::new(), Vec::new()),
     }
 }
 
@@ -269,10 +274,22 @@ fn settled(intent: &Intent, model: &Model, dice: &mut Dice) -> (Settlement, Opti
     };
     let took = 300_000 + dice.roll(9_000_000);
     let priced = match model.3 {
-        _ if cut => valuation(PricingStatus::NoUsage, Vec::new(), Vec::new()),
-        None => valuation(PricingStatus::Unpriced, Vec::new(), vec![format!("model {}", model.0)]),
+        _ if cut => valuation(ValuationStatus::NoUsage, Vec::new(), Vec::new()),
+        None => valuation(
+            ValuationStatus::Unpriced,
+            Vec::new(),
+            quantities
+                .iter()
+                .map(|(meter, quantity)| Unpriced {
+                    model: ModelName::new(model.0),
+                    meter,
+                    quantity,
+                    reason: UnpricedReason::Model,
+                })
+                .collect(),
+        ),
         Some(prices) => valuation(
-            PricingStatus::Priced,
+            ValuationStatus::Priced,
             quantities.iter().map(|(meter, atoms)| charge(model.0, meter, atoms, prices)).collect(),
             Vec::new(),
         ),
@@ -354,8 +371,8 @@ fn charge(model: &str, meter: Meter, quantity: u64, prices: [u64; 4]) -> Charge 
     }
 }
 
-fn valuation(status: PricingStatus, charges: Vec<Charge>, unpriced: Vec<String>) -> Valuation {
-    let total = (status == PricingStatus::Priced || status == PricingStatus::NotBillable)
+fn valuation(status: ValuationStatus, charges: Vec<Charge>, unpriced: Vec<Unpriced>) -> Valuation {
+    let total = (status == ValuationStatus::Priced || status == ValuationStatus::NotMetered)
         .then(|| charges.iter().map(|charge| charge.amount).sum());
     Valuation {
         status,

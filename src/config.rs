@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::dialect::endpoint::Dialect;
+use crate::upstream::base_url;
 
 /// Everything that can be configured, with its defaults. Fields are read by `serve`.
 #[derive(Clone, Debug, Deserialize)]
@@ -399,27 +399,7 @@ impl ProviderEntry {
             (None, "anthropic") => "https://api.anthropic.com",
             (None, _) => return Err(unusable("is missing")),
         };
-        let base = given.trim_end_matches('/');
-        let uri: Uri = base.parse().map_err(|_| unusable("is no URL"))?;
-        let host = uri.host().ok_or_else(|| unusable("names no host"))?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(unusable("carries a user or password; use api_key"));
-        }
-        if uri.query().is_some() {
-            return Err(unusable("carries a query"));
-        }
-        if base.ends_with("/v1") {
-            return Err(unusable("ends in /v1; leave that off, the client's path brings it"));
-        }
-        match uri.scheme_str() {
-            Some("https") => Ok(base.to_owned()),
-            Some("http") if self.allow_http || is_this_machine(host) => Ok(base.to_owned()),
-            Some("http") => Err(unusable(
-                "sends keys and prompts in clear; use https, or set allow_http = true for this \
-                 provider if the network in between is yours",
-            )),
-            _ => Err(unusable("begins with neither https:// nor http://")),
-        }
+        base_url::checked(given, self.allow_http).map_err(|error| unusable(&error.to_string()))
     }
 }
 
@@ -450,11 +430,6 @@ fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error
 
 fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>, D::Error> {
     secret(source).map(Some)
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL` names `providers.openai.base_url`.

@@ -183,6 +183,7 @@ async fn assemble(
     books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
     let mut poster = Poster::new(journal.clone(), books.clone()).await?;
     let later = remembered(&mut poster, &books, clock.now()).await;
+    let page_prices = Arc::new(prices.clone());
     let gateway = gateway(&config, &clock, &journal, prices, later)?;
     let proxy_addr = proxy.local_addr().unwrap_or(config.listen);
     let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
@@ -205,6 +206,7 @@ async fn assemble(
         proxy_base_url: address,
         banner,
         allowed_hosts: Vec::new(),
+        prices: page_prices,
         personal_key: Fingerprinter::open(&config.data)?.personal_key(),
         drops: Drops::default(),
     });

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use crate::bookkeeping::import::{
-    ExportFile, ImportChoice, ImportError, PartRead, look, part_hash, read_only, scope,
-};
+use crate::bookkeeping::import::{ExportFile, ImportChoice, ImportError, scope};
+use crate::bookkeeping::read_export::{PartRead, look, part_hash, read_only};
 use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::summary::{Grain, Summary};
 use crate::money::canonical_text;

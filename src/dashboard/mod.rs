@@ -1,21 +1,29 @@
 //! What a person sees: one file per page, same name as its template.
 
+pub mod accounts;
 pub mod assets;
 pub mod chart;
+pub mod claim;
+pub mod compare;
 pub mod drops;
 pub mod format;
 pub mod guard;
 pub mod invoices;
 pub mod months;
 pub mod overview;
+pub mod overview_lines;
 pub mod page;
+pub mod prices;
 pub mod reconcile;
 pub mod report;
 pub mod report_body;
+pub mod report_parts;
 pub mod request;
+pub mod request_usage;
 pub mod requests;
 pub mod spend;
 pub mod state;
+pub mod upload;
 pub mod view;
 
 use std::sync::Arc;
@@ -42,14 +50,23 @@ pub fn router(state: DashboardState) -> Router {
         .route("/invoices", get(invoices::show))
         .route("/invoices.json", get(invoices::show))
         .route("/invoices.csv", get(invoices::show))
-        .route("/invoices/preview", post(invoices::upload))
-        .route("/invoices/import", post(invoices::import_upload))
+        .route("/invoices/preview", post(upload::upload))
+        .route("/invoices/import", post(upload::import_upload))
         .route("/invoices/withdraw", post(invoices::withdraw))
+        .route("/accounts", get(accounts::show))
+        .route("/accounts.json", get(accounts::show))
+        .route("/accounts.csv", get(accounts::show))
+        .route("/accounts/remark", post(accounts::remark))
+        .route("/prices", get(prices::show))
+        .route("/prices.json", get(prices::show))
+        .route("/prices.csv", get(prices::show))
         .route("/reconcile", get(reconcile::show))
         .route("/reconcile.json", get(reconcile::show))
         .route("/reconcile.csv", get(reconcile::show))
         .route("/reconcile/{provider}/{period}", get(report::show))
-        .route("/reconcile/{provider}/{period}/claim", get(report::claim))
+        .route("/reconcile/{provider}/{period}/compare", post(compare::compare))
+        .route("/reconcile/{provider}/{period}/requests", get(compare::requests))
+        .route("/reconcile/{provider}/{period}/claim", get(claim::show))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)
         .layer(DefaultBodyLimit::max(drops::UPLOAD_LIMIT))

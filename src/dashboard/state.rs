@@ -1,7 +1,10 @@
 //! What the pages are handed.
 
+use std::sync::Arc;
+
 use crate::dashboard::drops::Drops;
 use crate::names::Clock;
+use crate::pricing::table::PriceTable;
 use crate::store::books::Books;
 
 /// Everything a page may use.
@@ -18,6 +21,8 @@ pub struct DashboardState {
     pub banner: Option<String>,
     /// Host names besides loopback the pages answer to, without port.
     pub allowed_hosts: Vec<String>,
+    /// The prices a month is compared with, and the price page shows.
+    pub prices: Arc<PriceTable>,
     /// Key under which personal columns of exports are hashed before storage.
     pub personal_key: Vec<u8>,
     /// Uploads between preview and import.

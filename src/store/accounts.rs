@@ -101,3 +101,34 @@ pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
         .map_err(StoreError::database("a remark"))?;
     Ok(())
 }
+
+const BILLED_NAMES: &str = "
+SELECT DISTINCT b.provider, named.kind, named.name
+FROM (
+    SELECT batch, 'key' AS kind,
+           COALESCE(line ->> '$.dimensions.key_id', line ->> '$.dimensions.key_name') AS name
+    FROM billed_lines WHERE day >= $1
+    UNION SELECT batch, 'project', line ->> '$.dimensions.project_id'
+    FROM billed_lines WHERE day >= $1
+    UNION SELECT batch, 'workspace', line ->> '$.dimensions.workspace'
+    FROM billed_lines WHERE day >= $1
+) named
+JOIN import_batches b ON b.batch = named.batch
+JOIN import_seals s ON s.batch = named.batch
+LEFT JOIN import_withdrawals w ON w.batch = named.batch
+WHERE named.name IS NOT NULL AND w.batch IS NULL
+ORDER BY 1, 2, 3 LIMIT 500";
+
+/// Keys, projects and workspaces that standing imports name from a day on: provider, kind, name.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn billed_names(
+    books: &Books,
+    since: chrono::NaiveDate,
+) -> Result<Vec<(String, String, String)>, StoreError> {
+    let rows =
+        sqlx::query(BILLED_NAMES).bind(since.to_string()).fetch_all(books.pool()).await;
+    let read = |row| Ok((get(row, "provider")?, get(row, "kind")?, get(row, "name")?));
+    rows.map_err(StoreError::database("names on bills"))?.iter().map(read).collect()
+}

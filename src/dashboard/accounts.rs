@@ -1,0 +1,258 @@
+//! `/accounts`: every credential seen, what it spent, whose it is, and its tie to the bill.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Query as QueryOf, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use crate::dashboard::format::{self, Money};
+use crate::dashboard::page::{
+    self, ACTOR, Chrome, CsvCell, CsvTable, Face, Page, PageError, see_other,
+};
+use crate::dashboard::spend;
+use crate::dashboard::state::DashboardState;
+use crate::dashboard::view::{Query, encode_text};
+use crate::money::Currency;
+use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
+use crate::store::accounts::{self as store, CredentialRecord, Remark, Remarks};
+use crate::store::overview::{self, Dimension};
+use crate::store::read::AttemptFilter;
+
+/// The page.
+#[derive(Template, Serialize)]
+#[template(path = "accounts.html")]
+pub struct Accounts {
+    #[serde(skip)]
+    chrome: Chrome,
+    credentials: Vec<CredentialLine>,
+    on_bills: Vec<BilledName>,
+    #[serde(skip)]
+    notice: Option<String>,
+    #[serde(skip)]
+    base_url: String,
+}
+
+/// A credential.
+#[derive(Clone, Debug, Serialize)]
+struct CredentialLine {
+    credential: String,
+    provider: String,
+    hint: String,
+    kind: String,
+    #[serde(skip)]
+    kind_text: String,
+    #[serde(serialize_with = "format::as_text")]
+    first_used: Timestamp,
+    #[serde(serialize_with = "format::as_text")]
+    last_used: Timestamp,
+    #[serde(skip)]
+    first: String,
+    #[serde(skip)]
+    last: String,
+    spend_30_days: Money,
+    currency: Currency,
+    attempts_30_days: u64,
+    name: String,
+    team: String,
+    tied_to: String,
+    #[serde(skip)]
+    requests: String,
+    #[serde(skip)]
+    choices: Vec<String>,
+}
+
+/// A key, project or workspace an export names.
+#[derive(Clone, Debug, Serialize)]
+struct BilledName {
+    subject: String,
+    provider: String,
+    kind: String,
+    name: String,
+    tied: bool,
+    known: String,
+}
+
+/// What a person says of a credential or of a name on a bill.
+#[derive(Debug, Deserialize)]
+pub struct RemarkForm {
+    subject: String,
+    #[serde(flatten)]
+    said: BTreeMap<String, String>,
+}
+
+const ATTRIBUTES: [&str; 4] = ["name", "team", "tied_to", "known"];
+const LONGEST: usize = 200;
+
+/// `GET /accounts`, `/accounts.json`, `/accounts.csv`.
+pub async fn show(
+    State(state): State<Arc<DashboardState>>,
+    uri: Uri,
+    QueryOf(query): QueryOf<Query>,
+) -> Response {
+    let face = Face::of(uri.path());
+    let answer = match make(&state, &query).await {
+        Ok(page) => page::reply(face, &page, None),
+        Err(error) => Err(error),
+    };
+    answer.unwrap_or_else(|error| error.reply(&state, face))
+}
+
+/// `POST /accounts/remark`: appends what changed; an empty field takes the word back.
+pub async fn remark(
+    State(state): State<Arc<DashboardState>>,
+    Form(form): Form<RemarkForm>,
+) -> Response {
+    match say(&state, &form).await {
+        Ok(notice) => see_other(&format!("/accounts?notice={}", encode_text(notice))),
+        Err(error) => error.reply(&state, Face::Html),
+    }
+}
+
+async fn say(state: &DashboardState, form: &RemarkForm) -> Result<&'static str, PageError> {
+    let kinds = ["credential:", "key:", "project:", "workspace:"];
+    let fits = |text: &str| text.chars().count() <= LONGEST && !text.chars().any(char::is_control);
+    if !kinds.iter().any(|kind| form.subject.starts_with(kind)) || !fits(&form.subject) {
+        let said = "The form speaks of nothing this page knows; open the page anew.";
+        return Err(PageError::NotUnderstood(said.to_owned()));
+    }
+    let remarks = store::remarks(&state.books).await?;
+    let mut changed = false;
+    for attribute in ATTRIBUTES {
+        let Some(value) = form.said.get(attribute).map(|text| text.trim()) else { continue };
+        if !fits(value) {
+            let said = format!("A {attribute} has at most {LONGEST} letters in one line.");
+            return Err(PageError::NotUnderstood(said));
+        }
+        let held = remarks.get(&form.subject).and_then(|said| said.get(attribute));
+        if held.map_or("", String::as_str) != value {
+            let subject = &form.subject;
+            let said_at = state.clock.now();
+            let remark = Remark { said_at, actor: ACTOR, subject, attribute, value };
+            store::say(&state.books, &remark).await?;
+            changed = true;
+        }
+    }
+    Ok(if changed { "Noted. What was said before stays on record." } else { "Nothing changed." })
+}
+
+async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageError> {
+    let now = state.clock.now();
+    let end = now.hour().plus_micros(DAY_US);
+    let filter = AttemptFilter {
+        period: ChargePeriod { start: end.plus_micros(-31 * DAY_US), end },
+        provider: None,
+        model: None,
+        team: None,
+        app: None,
+        account: None,
+        credential: None,
+    };
+    let by = Dimension::Credential;
+    let cells = overview::spend(&state.books, &filter, by, 31 * DAY_US).await?;
+    let attempts = overview::attempts(&state.books, &filter, by).await?;
+    let currency = spend::total(&cells, |_| true).leading();
+    let sums: BTreeMap<String, (Money, u64)> = spend::groups(&cells, &attempts, currency)
+        .into_iter()
+        .map(|sum| (sum.group.clone(), (sum.spent.of(currency), sum.attempts)))
+        .collect();
+    let remarks = store::remarks(&state.books).await?;
+    let since = BillingPeriod::containing(now).previous().previous().first_day();
+    let on_bills = billed_names(&store::billed_names(&state.books, since).await?, &remarks);
+    let credentials = store::credentials(&state.books).await?;
+    let line = |known: CredentialRecord| {
+        let none = (Money::new(crate::money::Amount::ZERO, currency), 0);
+        let sum = sums.get(&known.credential).copied().unwrap_or(none);
+        credential_line(known, sum, &remarks, &on_bills)
+    };
+    Ok(Accounts {
+        chrome: Chrome::new(state, "Accounts", "/accounts", "/accounts", ""),
+        credentials: credentials.into_iter().map(line).collect(),
+        on_bills,
+        notice: query.get("notice").map(|text| text.chars().take(300).collect()),
+        base_url: state.proxy_base_url.clone(),
+    })
+}
+
+fn credential_line(
+    known: CredentialRecord,
+    (spend, attempts): (Money, u64),
+    remarks: &Remarks,
+    on_bills: &[BilledName],
+) -> CredentialLine {
+    let said = remarks.get(&format!("credential:{}", known.credential));
+    let word = |attribute: &str| said.and_then(|said| said.get(attribute)).cloned();
+    let own = on_bills.iter().filter(|name| name.provider == known.provider && name.kind == "key");
+    CredentialLine {
+        kind_text: format::words(&known.kind),
+        first: format::instant(known.first_used),
+        last: format::instant(known.last_used),
+        currency: spend.currency,
+        spend_30_days: spend,
+        attempts_30_days: attempts,
+        name: word("name").unwrap_or_default(),
+        team: word("team").unwrap_or_default(),
+        tied_to: word("tied_to").unwrap_or_default(),
+        requests: format!("/requests?range=30d&credential={}", encode_text(&known.credential)),
+        choices: own.map(|name| name.subject.clone()).collect(),
+        credential: known.credential,
+        provider: known.provider,
+        hint: known.hint,
+        kind: known.kind,
+        first_used: known.first_used,
+        last_used: known.last_used,
+    }
+}
+
+fn billed_names(found: &[(String, String, String)], remarks: &Remarks) -> Vec<BilledName> {
+    let tied: BTreeSet<&String> = remarks.values().filter_map(|said| said.get("tied_to")).collect();
+    let name = |(provider, kind, name): &(String, String, String)| {
+        let subject = format!("{kind}:{provider}/{name}");
+        BilledName {
+            provider: provider.clone(),
+            kind: kind.clone(),
+            name: name.clone(),
+            tied: tied.contains(&subject),
+            known: remarks
+                .get(&subject)
+                .and_then(|said| said.get("known"))
+                .cloned()
+                .unwrap_or_default(),
+            subject,
+        }
+    };
+    found.iter().map(name).collect()
+}
+
+impl Page for Accounts {
+    fn csv(&self, _table: Option<&str>) -> CsvTable {
+        let row = |line: &CredentialLine| {
+            vec![
+                CsvCell::text(&line.provider),
+                CsvCell::text(&line.credential),
+                CsvCell::text(&line.hint),
+                CsvCell::text(&line.kind),
+                CsvCell::text(line.first_used.to_string()),
+                CsvCell::text(line.last_used.to_string()),
+                CsvCell::number(Some(line.spend_30_days.amount)),
+                CsvCell::text(line.currency.as_str()),
+                CsvCell::number(Some(line.attempts_30_days)),
+                CsvCell::text(&line.name),
+                CsvCell::text(&line.team),
+                CsvCell::text(&line.tied_to),
+            ]
+        };
+        CsvTable {
+            name: "credentials".to_owned(),
+            header: vec![
+                "provider", "credential", "last_four", "kind", "first_used_utc", "last_used_utc",
+                "spend_30_days", "currency", "attempts_30_days", "name", "team", "tied_to",
+            ],
+            rows: self.credentials.iter().map(row).collect(),
+        }
+    }
+}

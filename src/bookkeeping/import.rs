@@ -125,6 +125,25 @@ pub enum ImportError {
         /// The accounts it names.
         named: String,
     },
+    /// Two files of an archive would speak for the same days.
+    #[error(
+        "{file}: {first} and {second} in it are both {what} of {account} and both name {day}; only \
+         one export can speak for a day, so import the right one alone"
+    )]
+    SameDays {
+        /// The archive.
+        file: String,
+        /// One of its parts.
+        first: String,
+        /// The other.
+        second: String,
+        /// The export both are.
+        what: String,
+        /// The account both are of.
+        account: String,
+        /// The first such day.
+        day: NaiveDate,
+    },
     /// The books did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -151,7 +170,8 @@ pub async fn import(
     choice: &ImportChoice,
     now: Timestamp,
 ) -> Result<Vec<Imported>, ImportError> {
-    imports::sweep_older(books, &lowest_id(now.plus_micros(-ABANDONED_US)).to_string()).await?;
+    let below = lowest_id(now.plus_micros(-ABANDONED_US)).to_string();
+    imports::sweep_older(books, &below).await?;
     let (parts, sha256, size) = look(file, &choice.personal_key).await?;
     let mut batches = Vec::new();
     let read = read_all(books, file, choice, now, &parts, &mut batches).await;
@@ -163,7 +183,9 @@ pub async fn import(
         sealed.as_ref().is_ok_and(|done| done.iter().any(|one| one.batch == *batch))
     };
     for batch in batches.iter().filter(|batch| !kept(batch)) {
-        imports::sweep(books, batch).await?;
+        // Rows without a seal are read by nothing; what cannot be swept now is swept later, and the
+        // reason of the refusal must not be lost over it.
+        drop(imports::sweep(books, batch).await);
     }
     sealed
 }
@@ -180,7 +202,7 @@ async fn read_all(
     for part in 0..parts.len() {
         let batch = batch_id(now).to_string();
         batches.push(batch.clone());
-        let (sender, mut chunks) = mpsc::channel::<Chunk>(4);
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
         let (file_too, key) = (file.clone(), choice.personal_key.clone());
         let reader = spawn_blocking(move || {
             read_part(&file_too, part, &key, |chunk| sender.blocking_send(chunk).is_ok())
@@ -207,20 +229,21 @@ async fn finish(
     (sha256, size): (&str, u64),
 ) -> Result<Vec<Imported>, ImportError> {
     let known = imports::batches(books).await?;
-    let (mut seals, mut done) = (Vec::new(), Vec::new());
+    let several = read.len() > 1;
+    let (mut seals, mut done): (Vec<Seal>, Vec<Imported>) = (Vec::new(), Vec::new());
     for (part, batch) in read.into_iter().zip(batches) {
         let account = preview::account_of(&part, choice.account.as_deref(), &known)?;
-        let sha256 = part_hash(sha256, &part.name);
-        let before = known.iter().find(|record| {
-            record.head.file_sha256 == sha256
-                && record.head.account == account
-                && record.withdrawn_at.is_none()
-        });
+        let sha256 = part_hash(sha256, several.then_some(part.name.as_str()));
+        let before = preview::imported_before(&part, &account, &sha256, &known);
+        let in_this_file = seals.iter().find(|seal| preview::is_same(&part, &account, seal));
+        let before = before.or(in_this_file.map(|seal| seal.head.batch.as_str()));
         if let Some(before) = before {
-            done.push(imported(&part, before.head.batch.clone(), account, Vec::new(), true));
+            done.push(imported(&part, before.to_owned(), account, Vec::new(), true));
             continue;
         }
+        apart(file, &part, &account, &seals)?;
         let replaced = preview::replaced_by(books, &part, &account).await?;
+        let checks = preview::checked_totals(books, &part, &account).await?;
         let head = BatchHead {
             batch: batch.clone(),
             opened_at: now,
@@ -237,14 +260,45 @@ async fn finish(
         seals.push(Seal {
             head,
             sealed_at: now,
-            summary: sealed_summary(&part, &replaced),
+            summary: sealed_summary(&part, &replaced, &checks),
             hash: part.hash.clone(),
             days: part.summary.days.iter().copied().collect(),
         });
-        done.push(imported(&part, batch.clone(), account, replaced, false));
+        let mut one = imported(&part, batch.clone(), account, replaced, false);
+        one.warnings.extend(checks);
+        done.push(one);
     }
     imports::seal(books, &seals).await?;
     Ok(done)
+}
+
+/// Refuses a part that would speak for a day another part of the same archive speaks for.
+fn apart(
+    file: &ExportFile,
+    part: &PartRead,
+    account: &str,
+    seals: &[Seal],
+) -> Result<(), ImportError> {
+    let same_kind = seals.iter().filter(|seal| {
+        (seal.head.provider.as_str(), seal.head.account.as_str(), seal.head.format.as_str())
+            == (part.format.provider(), account, part.format.as_str())
+            && seal.head.scope == scope(part)
+            && part.format.side() != ExportSide::Either
+    });
+    for seal in same_kind {
+        if let Some(day) = seal.days.iter().find(|day| part.summary.days.contains(day)) {
+            let first = seal.summary.get("part").and_then(|part| part.as_str()).unwrap_or_default();
+            return Err(ImportError::SameDays {
+                file: file.name.clone(),
+                first: first.to_owned(),
+                second: part.name.clone(),
+                what: part.format.to_string(),
+                account: account.to_owned(),
+                day: *day,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the rows are day totals, which check finer exports and never replace them.
@@ -282,7 +336,11 @@ fn imported(
     }
 }
 
-fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
+fn sealed_summary(
+    part: &PartRead,
+    replaced: &[Replaced],
+    checks: &[String],
+) -> serde_json::Value {
     let by_day: BTreeMap<String, BTreeMap<String, String>> = part
         .sum_by_day
         .iter()
@@ -292,7 +350,10 @@ fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
             (day.to_string(), sums.collect())
         })
         .collect();
-    json!({ "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced })
+    json!({
+        "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced,
+        "checks": checks,
+    })
 }
 
 fn problems(part: &PartRead) -> ImportError {

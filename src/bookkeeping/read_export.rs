@@ -21,6 +21,7 @@ use crate::invoice::rows::{Placed, Row};
 use crate::invoice::summary::Summary;
 use crate::money::{Currency, canonical_text, exact_add};
 use crate::store::imports::{LineRow, QuantityRow};
+
 /// A file's bytes, from wherever they are.
 pub(crate) enum Source {
     File(std::fs::File),
@@ -32,6 +33,7 @@ pub(crate) enum Source {
 pub(crate) struct Chunk {
     pub(crate) lines: Vec<LineRow>,
     pub(crate) usage: Vec<QuantityRow>,
+    bytes: usize,
 }
 
 /// What one part came to when it was read to its end.
@@ -47,6 +49,9 @@ pub(crate) struct PartRead {
 
 /// Rows in one transaction.
 const CHUNK_ROWS: usize = 1_000;
+/// Bytes of text in one transaction, so that rows of huge cells take no more memory than others.
+const CHUNK_BYTES: usize = 1 << 20;
+
 impl ExportFile {
     /// Opens the bytes.
     pub(crate) fn open(&self) -> io::Result<Source> {
@@ -135,14 +140,19 @@ pub(crate) fn read_part(
                 let sum = sums.entry(line.currency).or_default();
                 // A sum that does not fit is a problem of the summary, which refuses the file.
                 *sum = exact_add(*sum, line.billed_cost).unwrap_or(*sum);
-                chunk.lines.push(line_row(line, cells, &mut hasher));
+                let kept = line_row(line, cells, &mut hasher);
+                chunk.bytes += kept.line.len() + kept.raw.len();
+                chunk.lines.push(kept);
             }
-            Row::Usage(usage) => chunk.usage.push(quantity_row(usage, cells, &mut hasher)),
+            Row::Usage(usage) => {
+                let kept = quantity_row(usage, cells, &mut hasher);
+                chunk.bytes += kept.usage.len() + kept.raw.len();
+                chunk.usage.push(kept);
+            }
             Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => continue,
         }
-        if chunk.lines.len() + chunk.usage.len() >= CHUNK_ROWS
-            && !hand_on(std::mem::take(&mut chunk))
-        {
+        let full = chunk.lines.len() + chunk.usage.len() >= CHUNK_ROWS || chunk.bytes > CHUNK_BYTES;
+        if full && !hand_on(std::mem::take(&mut chunk)) {
             break;
         }
     }
@@ -188,8 +198,10 @@ fn text_of(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// A file's hash, told apart by part for an archive of several.
-pub(crate) fn part_hash(file: &str, part: &str) -> String {
+/// A file's hash, told apart by part for an archive of several. The file's own name is not in it:
+/// the same bytes under another name are the same export.
+pub(crate) fn part_hash(file: &str, part: Option<&str>) -> String {
+    let Some(part) = part else { return file.to_owned() };
     let mut hasher = Sha256::new();
     hasher.update(file.as_bytes());
     hasher.update(part.as_bytes());

@@ -37,6 +37,12 @@ pub struct Accounts {
     base_url: String,
 }
 
+impl CredentialLine {
+    fn attempts_text(&self) -> String {
+        format::count(self.attempts_30_days)
+    }
+}
+
 /// A credential.
 #[derive(Clone, Debug, Serialize)]
 struct CredentialLine {

@@ -12,7 +12,7 @@ use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::{self, Chrome, Face, PageError};
 use crate::dashboard::report::{find, read_body, read_month, suffix};
 use crate::dashboard::report_body::{ReportBody, RowBody};
-use crate::dashboard::report_parts::{FindingView, finding_view, is_claim};
+use crate::dashboard::report_parts::{FindingView, finding_view, is_claim, largest_first};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::exact_add;
@@ -25,6 +25,7 @@ use crate::store::requests;
 struct ClaimPage {
     chrome: Chrome,
     month: String,
+    provider: String,
     body: ReportBody,
     total: Figure,
     claims: Vec<ClaimView>,
@@ -77,7 +78,7 @@ async fn make_claim(
         .collect();
     let figure = |value: Decimal| Figure::new(value, body.currency);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);
-    for finding in body.findings.iter().filter(|finding| is_claim(finding)) {
+    for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
         let calls = requests::provider_calls(&state.books, &finding.drill.attempts).await?;
@@ -104,6 +105,7 @@ async fn make_claim(
     Ok(ClaimPage {
         chrome,
         month: month_text(month),
+        provider: format::provider_name(&body.provider).to_owned(),
         total: Figure::new(total, body.currency),
         claims,
         files: files.collect(),

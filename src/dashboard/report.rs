@@ -15,7 +15,7 @@ use crate::dashboard::report_body::{FindingBody, ReportBody};
 use crate::dashboard::report_empty::empty;
 use crate::dashboard::report_parts::{
     BridgeLine, ComparedView, CoverageLine, FindingView, Phrase, ToDo, bridge, compared, coverage,
-    document, finding_view, is_claim, left_out, phrases, to_do,
+    document, finding_view, is_claim, largest_first, left_out, phrases, to_do,
 };
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
@@ -40,10 +40,20 @@ pub struct ReportPage {
     findings: Vec<FindingView>,
     compared: Vec<ComparedView>,
     left_out: Vec<(String, String)>,
+    population: Population,
+    sums: Vec<(&'static str, String, String)>,
+    provider: String,
     body: ReportBody,
     claim: Option<String>,
     compare: String,
     account: String,
+}
+
+/// How much was looked at, for reading.
+struct Population {
+    compared: String,
+    rows: String,
+    unknown: String,
 }
 
 /// `GET /reconcile/{provider}/{period}` with or without an ending.
@@ -131,18 +141,40 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
         coverage: coverage(&body),
         bridge: bridge(&body)?,
         document: document(&body),
-        findings: body
-            .findings
-            .iter()
+        findings: largest_first(&body.findings)
+            .into_iter()
             .map(|finding| finding_view(finding, &figure, &all(finding)))
             .collect(),
         compared: body.compared.iter().flat_map(compared).collect(),
         left_out: left_out(&body),
+        population: population(&body),
+        sums: sums(&body),
+        provider: format::provider_name(&body.provider).to_owned(),
         claim: proven.then_some(claim),
         compare: format!("{path}/compare"),
         account: record.account.clone(),
         body,
     })
+}
+
+fn population(body: &ReportBody) -> Population {
+    Population {
+        compared: format::count(body.population.attempts_compared),
+        rows: format::count(body.population.billed_rows),
+        unknown: format::count(body.population.attempts_of_unknown_usage),
+    }
+}
+
+/// The four figures a reader looks for: what they are, as read, and to the last digit.
+fn sums(body: &ReportBody) -> Vec<(&'static str, String, String)> {
+    let figure = |value: Decimal| Figure::new(value, body.currency);
+    let (difference, open) = (figure(body.difference), figure(body.unexplained));
+    vec![
+        ("The export shows", figure(body.billed).cents_text(), figure(body.billed).exact()),
+        ("We recorded", figure(body.recorded).cents_text(), figure(body.recorded).exact()),
+        ("Difference", difference.more_or_less(), difference.exact()),
+        ("Not explained", open.more_or_less(), open.exact()),
+    ]
 }
 
 async fn newest_import(

@@ -3,6 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
+use crate::dashboard::format;
 use crate::dashboard::page::{Chrome, CsvTable, Page, PageError};
 use crate::dashboard::report::suffix;
 use crate::dashboard::state::DashboardState;
@@ -16,6 +17,8 @@ use crate::store::months as store;
 pub struct EmptyReport {
     #[serde(skip)]
     chrome: Chrome,
+    #[serde(skip)]
+    provider_name: String,
     provider: String,
     period: BillingPeriod,
     #[serde(skip)]
@@ -48,6 +51,7 @@ pub(crate) async fn empty(
     chrome.csv.clear();
     Ok(EmptyReport {
         chrome,
+        provider_name: format::provider_name(provider).to_owned(),
         provider: provider.to_owned(),
         period: month,
         month: month_text(month),

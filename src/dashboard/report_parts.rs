@@ -44,6 +44,7 @@ pub(crate) struct FindingView {
     pub(crate) subject: String,
     pub(crate) amount: String,
     pub(crate) exact: String,
+    pub(crate) exact_words: String,
     pub(crate) confidence: String,
     pub(crate) confidence_words: String,
     pub(crate) mover: &'static str,
@@ -65,6 +66,7 @@ pub(crate) struct PartView {
     pub(crate) quantity: String,
     pub(crate) amount: String,
     pub(crate) exact: String,
+    pub(crate) exact_words: String,
 }
 
 pub(crate) struct ComparedView {
@@ -87,7 +89,7 @@ pub(crate) fn phrases(sentence: &str) -> Vec<Phrase> {
 pub(crate) fn to_do(action: &ActionBody) -> ToDo {
     ToDo {
         mover: move_words(&action.mover).to_owned(),
-        words: action.words.clone(),
+        words: format::plain_instants(&action.words),
         anchor: anchor(&action.finding),
     }
 }
@@ -154,7 +156,7 @@ pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
         let mut names = Vec::new();
         for finding in body.findings.iter().filter(own) {
             amount = add(amount, finding.amount)?;
-            let said = format!("{}: {}", finding.subject, finding.title);
+            let said = format::plain_instants(&format!("{}: {}", finding.subject, finding.title));
             names.push((anchor(&finding.id), said));
         }
         if !names.is_empty() {
@@ -240,15 +242,17 @@ pub(crate) fn finding_view(
     FindingView {
         anchor: anchor(&finding.id),
         title: finding.title.clone(),
-        subject: finding.subject.clone(),
+        subject: format::plain_instants(&finding.subject),
         amount: figure(finding.amount).more_or_less(),
         exact: figure(finding.amount).exact(),
+        exact_words: figure(finding.amount).exact_more_or_less(),
         confidence: finding.confidence.clone(),
         confidence_words: finding.confidence_words.clone(),
         mover: move_words(&finding.mover),
         parts: finding
             .parts
             .iter()
+            .filter(|part| part.quantity != 0 || !part.amount.is_zero())
             .map(|part| PartView {
                 model: part.model.clone(),
                 meter: part.meter.clone().unwrap_or_default(),
@@ -259,9 +263,10 @@ pub(crate) fn finding_view(
                 },
                 amount: figure(part.amount).more_or_less(),
                 exact: figure(part.amount).exact(),
+                exact_words: figure(part.amount).exact_more_or_less(),
             })
             .collect(),
-        evidence: finding.evidence.clone(),
+        evidence: finding.evidence.iter().map(|line| format::sentence(line)).collect(),
         which: drill.which.clone(),
         attempts: format::count(drill.attempt_count),
         sample: drill.attempts.clone(),
@@ -322,6 +327,15 @@ pub(crate) fn compared(body: &ComparedBody) -> [ComparedView; 2] {
 pub(crate) fn left_out(body: &ReportBody) -> Vec<(String, String)> {
     let reasons = body.population.attempts_left_out.iter();
     reasons.map(|(reason, n)| (format::words(reason), format::count(*n))).collect()
+}
+
+/// Findings with the most money first; those of one size keep the order of the bridge.
+pub(crate) fn largest_first<'a>(
+    findings: impl IntoIterator<Item = &'a FindingBody>,
+) -> Vec<&'a FindingBody> {
+    let mut sorted: Vec<&FindingBody> = findings.into_iter().collect();
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.amount.abs()));
+    sorted
 }
 
 /// Only what is proven and theirs to answer is claimed.

@@ -336,11 +336,7 @@ fn imported(
     }
 }
 
-fn sealed_summary(
-    part: &PartRead,
-    replaced: &[Replaced],
-    checks: &[String],
-) -> serde_json::Value {
+fn sealed_summary(part: &PartRead, replaced: &[Replaced], checks: &[String]) -> serde_json::Value {
     let by_day: BTreeMap<String, BTreeMap<String, String>> = part
         .sum_by_day
         .iter()

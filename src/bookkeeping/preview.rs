@@ -197,12 +197,19 @@ pub(crate) async fn checked_totals(
                 [] => "nothing".to_owned(),
                 sums => sums.join(" and "),
             };
-            apart.push(format!("{} {} by its total, {} by lines", day.day, say(&total), say(&lines)));
+            apart.push(format!(
+                "{} {} by its total, {} by lines",
+                day.day,
+                say(&total),
+                say(&lines)
+            ));
         }
     }
     Ok(match (days, apart.len()) {
         (0, _) => Vec::new(),
-        (days, 0) => vec![format!("its totals agree with the lines already imported on {days} days")],
+        (days, 0) => {
+            vec![format!("its totals agree with the lines already imported on {days} days")]
+        }
         (days, count) => vec![format!(
             "its totals differ from the lines already imported on {count} of {days} days: {}",
             apart.iter().take(DAYS_SAID).cloned().collect::<Vec<_>>().join("; "),

@@ -56,11 +56,7 @@ async fn explain(arguments: &ReconcileArguments, prices: &PriceTable) -> Result<
     let provider = known_provider(&arguments.provider, prices)?;
     let folder = arguments.data.with_books()?;
     let books = Books::open(&folder).await.map_err(|error| error.to_string())?;
-    let month = Month {
-        provider,
-        account: arguments.account.clone(),
-        period: arguments.period,
-    };
+    let month = Month { provider, account: arguments.account.clone(), period: arguments.period };
     let done = work(arguments, &books, prices, &month).await;
     books.close().await;
     done.map_err(|error| error.to_string())

@@ -392,7 +392,8 @@ mod tests {
 
     #[test]
     fn instants_in_a_sentence_are_for_people() {
-        let said = sentence("before 2026-09-30T23:59:07.577148Z: in force 2026-08-21T00:00:00Z (x)");
+        let said =
+            sentence("before 2026-09-30T23:59:07.577148Z: in force 2026-08-21T00:00:00Z (x)");
         assert_eq!(said, "Before 2026-09-30 23:59:07 UTC: in force 2026-08-21 00:00 UTC (x)");
         assert_eq!(sentence(""), "");
     }

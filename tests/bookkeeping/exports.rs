@@ -37,7 +37,10 @@ async fn every_known_export_is_imported_with_the_sum_its_author_states() {
         for member in ["batch", "format", "account", "period", "replaced"] {
             assert!(one.get(member).is_some_and(|value| !value.is_null()), "{name}: {member}");
         }
-        assert_eq!(house.rows().await["billed_lines"], i64::try_from(count("billed_lines")).unwrap());
+        assert_eq!(
+            house.rows().await["billed_lines"],
+            i64::try_from(count("billed_lines")).unwrap()
+        );
         let again = house.imported(&file);
         assert_eq!((&again["unchanged"], &again["batch"]), (&json!(true), &one["batch"]));
         assert_eq!(house.rows().await["import_seals"], 1, "{name}");

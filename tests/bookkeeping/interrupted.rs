@@ -21,7 +21,8 @@ fn large(house: &House, rows: usize) -> PathBuf {
         let start = 1_790_812_800 + (row % 31) * 86_400;
         let mut line = String::new();
         let day = row % 31 + 1;
-        write!(line, "{start},{},2026-10-{day:02}T00:00:00+00:00,,0.01,usd,", start + 86_400).unwrap();
+        write!(line, "{start},{},2026-10-{day:02}T00:00:00+00:00,,0.01,usd,", start + 86_400)
+            .unwrap();
         writeln!(line, "\"gpt-5-2025-08-07, input\",proj_{row:032},org-1").unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
@@ -94,7 +95,10 @@ async fn a_full_disk_leaves_the_books_as_they_were() {
     let file = large(&house, 20_000);
     // A limit on the size of a file stands in for the disk; without the signal it is an error.
     let ran = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" import --json \"$1\" --data \"$2\""])
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 4096; exec \"$0\" import --json \"$1\" --data \"$2\"",
+        ])
         .arg(env!("CARGO_BIN_EXE_counterfoil"))
         .arg(&file)
         .arg(house.data())

@@ -56,9 +56,7 @@ fn mistyped_months_providers_accounts_and_amounts_are_named() {
     refused(&reconcile(&["opnai", "2026-10"]), 1, "\"opnai\"");
     refused(&reconcile(&["", "2026-10"]), 1, "anthropic, openai");
     refused(&reconcile(&["openai", "2026-10", "--account", "org-7"]), 1, "org-1");
-    let document = |words: &[&str]| {
-        reconcile(&[&["openai", "2026-10"][..], words].concat())
-    };
+    let document = |words: &[&str]| reconcile(&[&["openai", "2026-10"][..], words].concat());
     refused(&document(&["--invoice-total", "1,5"]), 1, "write it as 1234.56");
     refused(&document(&["--invoice-total", "1e400"]), 1, "total");
     refused(&document(&["--tax", "1"]), 1, "--invoice-total");

@@ -62,7 +62,8 @@ async fn both_exports_of_a_zip_go_in_or_none() {
 
     let house = House::new();
     let broken = money.replacen("1", "one", 40);
-    for parts in [[("a.csv", &broken), ("b.csv", &tokens)], [("a.csv", &tokens), ("b.csv", &broken)]]
+    for parts in
+        [[("a.csv", &broken), ("b.csv", &tokens)], [("a.csv", &tokens), ("b.csv", &broken)]]
     {
         let parts = parts.map(|(name, text)| (name, text.as_str()));
         let (_, ran) = house.import(&[&house.file("bad.zip", zipped(&parts))], &[]);

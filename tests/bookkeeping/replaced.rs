@@ -35,7 +35,10 @@ fn a_re_export_replaces_its_days_and_says_by_how_much() {
     assert_eq!((&back["unchanged"], billed(&house)), (&json!(false), json!("7.25")));
     let replaced = &back["replaced"][0];
     assert_eq!(replaced["batch"], first["batch"]);
-    assert_eq!((&replaced["before"], &replaced["after"]), (&json!(["2 USD"]), &json!(["2.25 USD"])));
+    assert_eq!(
+        (&replaced["before"], &replaced["after"]),
+        (&json!(["2 USD"]), &json!(["2.25 USD"]))
+    );
     assert_eq!(replaced["days"], json!(["2026-10-02"]));
 }
 
@@ -56,7 +59,8 @@ fn totals_by_day_come_with_advice_and_lines_replace_them() {
 #[test]
 fn totals_by_day_check_lines_and_never_replace_them() {
     let house = House::new();
-    let lines = cost(&[(1, "1", "gpt-5, input"), (1, "0.5", "gpt-5, output"), (2, "2", "gpt-5, input")]);
+    let lines =
+        cost(&[(1, "1", "gpt-5, input"), (1, "0.5", "gpt-5, output"), (2, "2", "gpt-5, input")]);
     house.imported(&house.file("fine.csv", lines));
     let agree = house.imported(&house.file("agree.csv", totals(&[(1, "1.50"), (2, "2")])));
     assert_eq!(agree["replaced"], json!([]));
@@ -74,7 +78,8 @@ fn totals_by_day_check_lines_and_never_replace_them() {
 #[test]
 fn an_account_is_asked_for_only_where_several_are_known_and_none_is_named() {
     let house = House::new();
-    let named = |name: &str| house.file(&format!("{name}.csv"), cost_of(name, &[(1, "1", "gpt-5, input")]));
+    let named =
+        |name: &str| house.file(&format!("{name}.csv"), cost_of(name, &[(1, "1", "gpt-5, input")]));
     assert_eq!(house.imported(&named("org-1"))["account"], "org-1");
     let nameless = house.file("nameless.csv", cost_of("", &[(2, "2", "gpt-5, input")]));
     assert_eq!(house.imported(&nameless)["account"], "org-1", "there is only one");
@@ -89,6 +94,8 @@ fn an_account_is_asked_for_only_where_several_are_known_and_none_is_named() {
     let asked = house.run(["reconcile", "openai", "2026-10"]);
     assert_eq!(asked.code, Some(1));
     assert!(asked.err.contains("org-1, org-2"), "{asked:?}");
-    let of = |account: &str| house.report("openai", "2026-10", &["--account", account])["billed"].clone();
+    let of = |account: &str| {
+        house.report("openai", "2026-10", &["--account", account])["billed"].clone()
+    };
     assert_eq!((of("org-1"), of("org-2")), (json!("3"), json!("4")));
 }

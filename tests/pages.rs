@@ -16,7 +16,7 @@ use counterfoil::names::Clock;
 use counterfoil::period::Timestamp;
 use counterfoil::pricing::table::PriceTable;
 use counterfoil::store::books::Books;
-use counterfoil::store::months::{ReportRecord, append_report};
+use counterfoil::store::reports::{MonthOf, StoredReport, keep_report};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -41,16 +41,16 @@ async fn house() -> House {
         bytes: ExportBytes::Path(Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)),
     };
     import(&books, &file, &ImportChoice::default(), now()).await.unwrap();
-    let record = ReportRecord {
+    let report = StoredReport {
         report: "01a1fdfc-0000-7000-8000-00000000beef".to_owned(),
         made_at: now(),
-        provider: "openai".to_owned(),
-        account: "org-1".to_owned(),
-        period: "2026-10".parse().unwrap(),
+        inputs_hash: "a test".to_owned(),
         status: "reconciled".to_owned(),
         body: include_str!("fixtures/reconcile/example_report.json").to_owned(),
     };
-    append_report(&books, &record, "a test").await.unwrap();
+    let of =
+        MonthOf { provider: "openai", account: "org-1", period: "2026-10".parse().unwrap() };
+    keep_report(&books, &of, &report).await.unwrap();
     let pages = dashboard::router(DashboardState {
         books,
         clock: Clock::new(now),

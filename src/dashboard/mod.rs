@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod beside;
 pub mod chart;
 pub mod claim;
+pub mod closing;
 pub mod compare;
 pub mod drops;
 pub mod format;
@@ -67,6 +69,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/reconcile/{provider}/{period}", get(report::show))
         .route("/reconcile/{provider}/{period}/compare", post(compare::compare))
         .route("/reconcile/{provider}/{period}/requests", get(compare::requests))
+        .route("/reconcile/{provider}/{period}/close", post(closing::close))
         .route("/reconcile/{provider}/{period}/claim", get(claim::show))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)

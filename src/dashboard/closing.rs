@@ -101,8 +101,8 @@ async fn run(
         let said = format!("A note has at most {LONGEST_NOTE} letters.");
         return Err(PageError::NotUnderstood(said));
     }
-    let (books, prices, clock) = (&state.books, &state.prices, &state.clock);
-    let found = close::explain(books, prices, &month, clock).await.map_err(page_error)?;
+    let (books, clock) = (&state.books, &state.clock);
+    let found = close::explain(books, &state.prices, &month, clock).await.map_err(page_error)?;
     if found.id != form.report {
         return Err(PageError::Changed(
             "The month was not closed: what is known of it changed after that report. Open the \
@@ -110,6 +110,6 @@ async fn run(
                 .to_owned(),
         ));
     }
-    close::close(books, prices, &month, (who, note), clock).await.map_err(page_error)?;
+    close::close_on(books, &month, &found, (who, note), clock).await.map_err(page_error)?;
     Ok(reconcile_link(provider, month.period, &found.account) + "#closing")
 }

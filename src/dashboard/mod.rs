@@ -26,6 +26,7 @@ pub mod request_usage;
 pub mod requests;
 pub mod spend;
 pub mod state;
+pub mod ties;
 pub mod upload;
 pub mod view;
 
@@ -60,6 +61,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/accounts.json", get(accounts::show))
         .route("/accounts.csv", get(accounts::show))
         .route("/accounts/remark", post(accounts::remark))
+        .route("/accounts/tie", post(ties::tie))
         .route("/prices", get(prices::show))
         .route("/prices.json", get(prices::show))
         .route("/prices.csv", get(prices::show))

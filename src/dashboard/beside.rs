@@ -59,10 +59,7 @@ mod tests {
     #[test]
     fn the_usual_band_is_said_and_only_a_long_text_outside_it_is_odd() {
         let usual = beside("claude-sonnet-5", Some(1_310), Some(1_000));
-        assert_eq!(
-            usual.words().as_deref(),
-            Some("for this model 1.20–1.50 ×, here 1.31 ×")
-        );
+        assert_eq!(usual.words().as_deref(), Some("for this model 1.20–1.50 ×, here 1.31 ×"));
         assert_eq!((usual.ratio_permille, usual.is_unusual), (Some(1_310), false));
         assert!(beside("claude-sonnet-5", Some(1_900), Some(1_000)).is_unusual);
         assert!(!beside("claude-sonnet-5", Some(19), Some(10)).is_unusual);

@@ -65,11 +65,8 @@ pub(crate) async fn closings(
     state: &DashboardState,
     record: &ReportRecord,
 ) -> Result<Vec<ClosingView>, PageError> {
-    let of = MonthOf {
-        provider: &record.provider,
-        account: &record.account,
-        period: record.period,
-    };
+    let of =
+        MonthOf { provider: &record.provider, account: &record.account, period: record.period };
     let view = |closing: Closing| ClosingView {
         stands: closing.inputs_hash == record.inputs_hash,
         when: format::instant_utc(closing.closed_at),

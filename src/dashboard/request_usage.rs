@@ -93,11 +93,7 @@ pub(crate) fn verbatim(text: &str) -> Option<Box<RawValue>> {
 }
 
 /// Counted beside reported. Reasoning is never seen, so it is never counted.
-fn comparison(
-    model: &str,
-    reported: &Quantities,
-    count: &CountRecord,
-) -> Vec<Comparison> {
+fn comparison(model: &str, reported: &Quantities, count: &CountRecord) -> Vec<Comparison> {
     let input = (!reported.is_empty()).then(|| reported.input_tokens());
     let output = (!reported.is_empty())
         .then(|| reported.output_tokens() - reported.get(Meter::OutputReasoning).unwrap_or(0));

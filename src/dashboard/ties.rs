@@ -164,8 +164,7 @@ pub(crate) async fn proposals(
                 .any(|name| name.provider == provider && name.kind == "key" && name.is_open())
     };
     let until = BillingPeriod::containing(state.clock.now()).next();
-    let days =
-        months::covered_days(&state.books, since.first_day(), until.first_day()).await?;
+    let days = months::covered_days(&state.books, since.first_day(), until.first_day()).await?;
     let mut newest: BTreeMap<(String, String), BillingPeriod> = BTreeMap::new();
     for day in days.into_iter().filter(|day| is_free(&day.provider)) {
         let month = BillingPeriod::of_date(day.day);

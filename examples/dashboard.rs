@@ -249,6 +249,7 @@ fn failed(intent: &Intent) -> Settlement {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one record, written out")]
 fn settled(intent: &Intent, model: &Model, dice: &mut Dice) -> (Settlement, Option<Count>) {
     let cut = dice.roll(120) == 0;
     let quantities = quantities(model, dice);

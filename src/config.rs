@@ -1,16 +1,15 @@
 //! The configuration: a TOML file, `COUNTERFOIL_...` over it, and where secrets are to be found.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::dialect::endpoint::Dialect;
+use crate::upstream::base_url;
 
 /// Everything that can be configured, with its defaults. Fields are read by `serve`.
 #[derive(Clone, Debug, Deserialize)]
@@ -269,66 +268,6 @@ impl Config {
         self.callers.iter().map(read).collect()
     }
 
-    /// The configuration in force as TOML text, secrets as their reference and last characters.
-    pub fn describe(&self) -> Result<String, ConfigError> {
-        let mut text = String::new();
-        let failure = match self.on_journal_failure {
-            OnJournalFailure::Refuse => "refuse",
-            OnJournalFailure::AllowUntracked => "allow_untracked",
-        };
-        let mut line = |key: &str, value: String| {
-            let _ = writeln!(text, "{key} = {value}");
-        };
-        line("listen", quoted(&self.listen.to_string()));
-        line("dashboard_listen", quoted(&self.dashboard_listen.to_string()));
-        line("data", quoted(&self.data.display().to_string()));
-        line("on_journal_failure", quoted(failure));
-        if let Some(overlay) = &self.price_overlay {
-            line("price_overlay", quoted(&overlay.display().to_string()));
-        }
-        let Timeouts { connect, headers, idle, drain, shutdown } = &self.timeouts;
-        let times = [
-            ("\n[timeouts]\nconnect_s", connect),
-            ("headers_s", headers),
-            ("idle_s", idle),
-            ("drain_s", drain),
-            ("shutdown_s", shutdown),
-        ];
-        for (key, time) in times {
-            line(key, time.as_secs().to_string());
-        }
-        line("\n[limits]\nbody_mib", self.limits.body_mib.to_string());
-        line("counting_queue_mib", self.limits.counting_queue_mib.to_string());
-        if let Some(mib) = self.limits.journal_mib {
-            line("journal_mib", mib.to_string());
-        }
-        for provider in self.provider_settings()? {
-            let entry = self.providers.get(&provider.name);
-            let _ = writeln!(text, "\n[providers.{}]", provider.name);
-            let _ = writeln!(text, "base_url = {}", quoted(&provider.base_url));
-            let dialect = match provider.dialect {
-                Dialect::OpenAi => "openai",
-                Dialect::Anthropic => "anthropic",
-            };
-            let _ = writeln!(text, "dialect = {}", quoted(dialect));
-            match entry.and_then(|entry| entry.api_key.as_ref()) {
-                Some(reference) => {
-                    let _ = writeln!(text, "api_key = {}", quoted(&hidden(reference)));
-                }
-                None => text.push_str("# no api_key: the caller's own key is passed through\n"),
-            }
-        }
-        self.caller_settings()?;
-        for (name, caller) in &self.callers {
-            let _ = writeln!(text, "\n[callers.{}]", quoted_key(name));
-            let _ = writeln!(text, "token = {}", quoted(&hidden(&caller.token)));
-            if let Some(team) = &caller.team {
-                let _ = writeln!(text, "team = {}", quoted(team));
-            }
-        }
-        Ok(text)
-    }
-
     /// Refuses what cannot be meant, such as an open listener without callers.
     ///
     /// # Errors
@@ -399,27 +338,7 @@ impl ProviderEntry {
             (None, "anthropic") => "https://api.anthropic.com",
             (None, _) => return Err(unusable("is missing")),
         };
-        let base = given.trim_end_matches('/');
-        let uri: Uri = base.parse().map_err(|_| unusable("is no URL"))?;
-        let host = uri.host().ok_or_else(|| unusable("names no host"))?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(unusable("carries a user or password; use api_key"));
-        }
-        if uri.query().is_some() {
-            return Err(unusable("carries a query"));
-        }
-        if base.ends_with("/v1") {
-            return Err(unusable("ends in /v1; leave that off, the client's path brings it"));
-        }
-        match uri.scheme_str() {
-            Some("https") => Ok(base.to_owned()),
-            Some("http") if self.allow_http || is_this_machine(host) => Ok(base.to_owned()),
-            Some("http") => Err(unusable(
-                "sends keys and prompts in clear; use https, or set allow_http = true for this \
-                 provider if the network in between is yours",
-            )),
-            _ => Err(unusable("begins with neither https:// nor http://")),
-        }
+        base_url::checked(given, self.allow_http).map_err(|error| unusable(&error.to_string()))
     }
 }
 
@@ -450,11 +369,6 @@ fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error
 
 fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>, D::Error> {
     secret(source).map(Some)
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL` names `providers.openai.base_url`.
@@ -517,23 +431,6 @@ fn read_secret(key: &str, reference: &SecretString) -> Result<SecretString, Conf
         return Err(unusable("holds blanks or characters no HTTP header can carry".to_owned()));
     }
     Ok(SecretString::from(found))
-}
-
-fn hidden(reference: &SecretString) -> String {
-    let text = reference.expose_secret();
-    if text.starts_with("env:") || text.starts_with("file:") {
-        return text.to_owned();
-    }
-    "(hidden)".to_owned()
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-fn quoted_key(name: &str) -> String {
-    let bare = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if bare { name.to_owned() } else { quoted(name) }
 }
 
 #[cfg(test)]
@@ -610,17 +507,6 @@ mod tests {
         assert!(error.contains("line 3") && error.contains("base_ulr"), "{error}");
         let broken = read("[providers.openai]\napi_key = 'sk-very-secret\n", &[]).unwrap_err();
         assert!(!broken.to_string().contains("very-secret"), "{broken}");
-    }
-
-    #[test]
-    fn the_description_hides_secrets_and_reads_back() {
-        let text = "[providers.openai]\napi_key = 'sk-very-secret'\n\
-                    [callers.app]\ntoken = 'a-long-random-token'\nteam = 'search'\n";
-        let config = read(text, &[]).unwrap();
-        let shown = config.describe().unwrap();
-        assert!(!shown.contains("very-secret") && !shown.contains("long-random"), "{shown}");
-        assert!(!format!("{config:?}").contains("very-secret"));
-        read(&shown.replace("(hidden)", "a-long-random-token"), &[]).unwrap();
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
+use crate::bookkeeping::retention;
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
 use crate::dashboard;
 use crate::dashboard::drops::Drops;
@@ -44,6 +45,7 @@ use crate::sandbox;
 use crate::sandbox::provider::Sandbox;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
+use crate::store::facts;
 use crate::upstream::client::{ClientError, UpstreamClient};
 use crate::upstream::fingerprint::{FingerprintError, Fingerprinter};
 
@@ -73,6 +75,7 @@ pub struct Running {
     listeners: Vec<JoinHandle<()>>,
     posting: JoinHandle<()>,
     stop_posting: oneshot::Sender<()>,
+    retention: JoinHandle<()>,
     patience: Duration,
 }
 
@@ -161,10 +164,14 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
     let listeners = (bind(config.listen).await?, bind(config.dashboard_listen).await?);
     std::fs::create_dir_all(&config.data)
         .map_err(|source| ServeError::Folder { path: config.data.clone(), source })?;
+    let books = Books::open(&config.data).await?;
+    // Should the journal be gone, its gap begins where the books end.
+    let books_know_until = facts::books_end(&books).await?;
+    let journal_options = JournalOptions { books_know_until, ..journal_options(config) };
     let (journal, opened) =
-        Journal::open(&config.data, options.clock.clone(), journal_options(config)).await?;
+        Journal::open(&config.data, options.clock.clone(), journal_options).await?;
     let parts = (providers, callers, prices);
-    let started = assemble(options, parts, listeners, journal.clone(), opened).await;
+    let started = assemble(options, parts, listeners, (journal.clone(), books), opened).await;
     if started.is_err() {
         drop(journal.close().await);
     }
@@ -175,11 +182,10 @@ async fn assemble(
     options: ServeOptions,
     (providers, callers, prices): (Vec<Provider>, Callers, PriceTable),
     (proxy, pages): (TcpListener, TcpListener),
-    journal: Journal,
+    (journal, books): (Journal, Books),
     opened: Opened,
 ) -> Result<Running, ServeError> {
     let ServeOptions { config, clock, banner } = options;
-    let books = Books::open(&config.data).await?;
     books.keep_price_table(prices.version(), &prices.canonical(), clock.now()).await?;
     let mut poster = Poster::new(journal.clone(), books.clone()).await?;
     let later = remembered(&mut poster, &books, clock.now()).await;
@@ -202,7 +208,7 @@ async fn assemble(
     });
     let dashboard = dashboard::router(DashboardState {
         books: books.clone(),
-        clock,
+        clock: clock.clone(),
         proxy_base_url: address,
         banner,
         allowed_hosts: Vec::new(),
@@ -213,6 +219,14 @@ async fn assemble(
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
     let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
     let (stop, stopped) = watch::channel(false);
+    let mut until_stopped = stopped.clone();
+    let retention = tokio::spawn(retention::run(
+        journal.clone(),
+        books.clone(),
+        clock,
+        retention::DEFAULT_DAYS,
+        async move { told_to_stop(&mut until_stopped).await },
+    ));
     let listeners = vec![
         tokio::spawn(listen(proxy, routes, stopped.clone())),
         tokio::spawn(listen(pages, dashboard, stopped)),
@@ -229,6 +243,7 @@ async fn assemble(
         listeners,
         posting,
         stop_posting,
+        retention,
         patience,
     })
 }
@@ -381,6 +396,7 @@ impl Running {
         let synced = self.journal.synced(i64::try_from(committed).unwrap_or(i64::MAX)).await;
         drop(self.stop_posting);
         drop(self.posting.await);
+        drop(self.retention.await);
         let closed = self.journal.close().await;
         self.books.close().await;
         synced.and(closed)

@@ -25,11 +25,16 @@ fn where_both_calculators_agree_so_do_we() {
         println!("absent: ../shared/cost-oracle; nothing compared");
         return;
     }
-    let importable = Command::new("python3")
+    #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read it from")]
+    let installed = std::env::var("COUNTERFOIL_TEST_PYTHON").ok();
+    let python = installed.as_deref().unwrap_or("python3");
+    let importable = Command::new(python)
         .args(["-c", "import genai_prices, litellm"])
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True") // else the import itself goes to the network
         .output();
     if !importable.is_ok_and(|tried| tried.status.success()) {
+        // tests/run installs them; there, missing is a failure.
+        assert!(installed.is_none(), "{python} cannot import genai_prices and litellm");
         println!("absent: the Python packages genai-prices and litellm; nothing compared");
         return;
     }
@@ -38,7 +43,7 @@ fn where_both_calculators_agree_so_do_we() {
     let table = PriceTable::builtin().unwrap();
     let (mut agreed, mut apart) = (0, Vec::new());
     for seed in seeds.split(',') {
-        let cases = generate(&oracle, seed);
+        let cases = generate(python, &oracle, seed);
         for (case, ours) in cases.iter().zip(rate_all(&cases, &table)) {
             if case["agree"] != json!(true) {
                 continue;
@@ -56,12 +61,9 @@ fn where_both_calculators_agree_so_do_we() {
     assert!(agreed > 1_000, "only {agreed} payloads compared");
 }
 
-fn generate(oracle: &Path, seed: &str) -> Vec<Value> {
-    let generated = Command::new("python3")
-        .arg(oracle)
-        .args(["--seed", seed, "--n", PAYLOADS])
-        .output()
-        .unwrap();
+fn generate(python: &str, oracle: &Path, seed: &str) -> Vec<Value> {
+    let generated =
+        Command::new(python).arg(oracle).args(["--seed", seed, "--n", PAYLOADS]).output().unwrap();
     assert!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
     let lines = String::from_utf8(generated.stdout).unwrap();
     let parsed = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -54,7 +54,8 @@ async fn number(books: &Books, sql: &'static str) -> i64 {
 #[tokio::test]
 async fn an_export_is_imported_exactly_and_the_same_bytes_change_nothing() {
     let (_folder, books) = books().await;
-    let text = cost(&[(1, "0.1000000000000000000000000001", "gpt-5, input"), (2, "2.5", "gpt-5, output")]);
+    let text =
+        cost(&[(1, "0.1000000000000000000000000001", "gpt-5, input"), (2, "2.5", "gpt-5, output")]);
     let done = import(&books, &file("cost.csv", &text), &key(), now()).await.unwrap();
     assert_eq!(done[0].sum.as_deref(), Some("2.6000000000000000000000000001"));
     assert_eq!((done[0].account.as_str(), done[0].rows.billed_lines), ("org-1", 2));
@@ -86,7 +87,11 @@ async fn re_exported_days_are_replaced_and_new_days_added() {
     let later = now().plus_micros(1_000_000);
     let seen = preview(&books, &file("b.csv", &second), &key(), later).await.unwrap();
     assert_eq!(seen[0].replaces[0].batch, old[0].batch);
-    assert_eq!(number(&books, "SELECT COUNT(*) FROM import_seals").await, 1, "a preview stores nothing");
+    assert_eq!(
+        number(&books, "SELECT COUNT(*) FROM import_seals").await,
+        1,
+        "a preview stores nothing"
+    );
     let new = import(&books, &file("b.csv", &second), &key(), later).await.unwrap();
     assert_eq!(new[0].replaced[0].before, ["2 USD"]);
     assert_eq!(new[0].replaced[0].after, ["2.25 USD"]);
@@ -109,7 +114,8 @@ async fn totals_by_day_never_replace_lines_and_lines_replace_them() {
     let lines = cost(&[(1, "1", "gpt-5, input")]);
     let totals = cost(&[(1, "1.5", ""), (2, "2", "")]);
     let fine = import(&books, &file("fine.csv", &lines), &key(), now()).await.unwrap();
-    let coarse = import(&books, &file("total.csv", &totals), &key(), now().plus_micros(1)).await.unwrap();
+    let coarse =
+        import(&books, &file("total.csv", &totals), &key(), now().plus_micros(1)).await.unwrap();
     assert!(coarse[0].replaced.is_empty());
     let (from, until) = ("2026-10-01".parse().unwrap(), "2026-11-01".parse().unwrap());
     let days = imports::speaking_days(&books, from, until).await.unwrap();

@@ -2,32 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use uuid::{NoContext, Timestamp as IdTime, Uuid};
 
 use crate::bookkeeping::preview::{self, Replaced};
-use crate::invoice::export::Export;
+use crate::bookkeeping::read_export::{Chunk, PartRead, joined, look, part_hash, read_part};
 use crate::invoice::format::{ExportFormat, ExportSide};
-use crate::invoice::line::{BilledLine, UsageRow};
-use crate::invoice::record::RawCells;
 use crate::invoice::refusal::{Problem, Refusal};
-use crate::invoice::rows::{Placed, Row};
-use crate::invoice::summary::{Grain, RowCounts, Summary};
-use crate::money::{Currency, canonical_text, exact_add};
+use crate::invoice::summary::{Grain, RowCounts};
+use crate::money::{Currency, canonical_text};
 use crate::period::{HOUR_US, SECOND_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::imports::{self, BatchHead, LineRow, QuantityRow, Seal, TOTALS_ONLY};
+use crate::store::imports::{self, BatchHead, Seal, TOTALS_ONLY};
 
 /// A file to be imported.
 #[derive(Clone, Debug)]
@@ -131,6 +125,25 @@ pub enum ImportError {
         /// The accounts it names.
         named: String,
     },
+    /// Two files of an archive would speak for the same days.
+    #[error(
+        "{file}: {first} and {second} in it are both {what} of {account} and both name {day}; only \
+         one export can speak for a day, so import the right one alone"
+    )]
+    SameDays {
+        /// The archive.
+        file: String,
+        /// One of its parts.
+        first: String,
+        /// The other.
+        second: String,
+        /// The export both are.
+        what: String,
+        /// The account both are of.
+        account: String,
+        /// The first such day.
+        day: NaiveDate,
+    },
     /// The books did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -144,62 +157,8 @@ pub enum ImportError {
     },
 }
 
-/// A file's bytes, from wherever they are.
-pub(crate) enum Source {
-    File(std::fs::File),
-    Memory(Cursor<Bytes>),
-}
-
-/// Rows on their way to the books.
-#[derive(Default)]
-struct Chunk {
-    lines: Vec<LineRow>,
-    usage: Vec<QuantityRow>,
-}
-
-/// What one part came to when it was read to its end.
-pub(crate) struct PartRead {
-    pub(crate) name: String,
-    pub(crate) format: ExportFormat,
-    pub(crate) header: Vec<String>,
-    pub(crate) fingerprint: String,
-    pub(crate) summary: Summary,
-    pub(crate) hash: String,
-    pub(crate) sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>>,
-}
-
-/// Rows in one transaction.
-const CHUNK_ROWS: usize = 1_000;
 /// Batches older than this without a seal were left by a crash.
 const ABANDONED_US: i64 = 24 * HOUR_US;
-
-impl ExportFile {
-    /// Opens the bytes.
-    pub(crate) fn open(&self) -> io::Result<Source> {
-        match &self.bytes {
-            ExportBytes::Path(path) => std::fs::File::open(path).map(Source::File),
-            ExportBytes::Memory(bytes) => Ok(Source::Memory(Cursor::new(bytes.clone()))),
-        }
-    }
-}
-
-impl Read for Source {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.read(into),
-            Self::Memory(bytes) => bytes.read(into),
-        }
-    }
-}
-
-impl Seek for Source {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::File(file) => file.seek(to),
-            Self::Memory(bytes) => bytes.seek(to),
-        }
-    }
-}
 
 /// Imports one file, all its parts or nothing. The same bytes a second time change nothing.
 ///
@@ -211,7 +170,8 @@ pub async fn import(
     choice: &ImportChoice,
     now: Timestamp,
 ) -> Result<Vec<Imported>, ImportError> {
-    imports::sweep_older(books, &lowest_id(now.plus_micros(-ABANDONED_US)).to_string()).await?;
+    let below = lowest_id(now.plus_micros(-ABANDONED_US)).to_string();
+    imports::sweep_older(books, &below).await?;
     let (parts, sha256, size) = look(file, &choice.personal_key).await?;
     let mut batches = Vec::new();
     let read = read_all(books, file, choice, now, &parts, &mut batches).await;
@@ -223,7 +183,9 @@ pub async fn import(
         sealed.as_ref().is_ok_and(|done| done.iter().any(|one| one.batch == *batch))
     };
     for batch in batches.iter().filter(|batch| !kept(batch)) {
-        imports::sweep(books, batch).await?;
+        // Rows without a seal are read by nothing; what cannot be swept now is swept later, and the
+        // reason of the refusal must not be lost over it.
+        drop(imports::sweep(books, batch).await);
     }
     sealed
 }
@@ -240,7 +202,7 @@ async fn read_all(
     for part in 0..parts.len() {
         let batch = batch_id(now).to_string();
         batches.push(batch.clone());
-        let (sender, mut chunks) = mpsc::channel::<Chunk>(4);
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
         let (file_too, key) = (file.clone(), choice.personal_key.clone());
         let reader = spawn_blocking(move || {
             read_part(&file_too, part, &key, |chunk| sender.blocking_send(chunk).is_ok())
@@ -267,20 +229,21 @@ async fn finish(
     (sha256, size): (&str, u64),
 ) -> Result<Vec<Imported>, ImportError> {
     let known = imports::batches(books).await?;
-    let (mut seals, mut done) = (Vec::new(), Vec::new());
+    let several = read.len() > 1;
+    let (mut seals, mut done): (Vec<Seal>, Vec<Imported>) = (Vec::new(), Vec::new());
     for (part, batch) in read.into_iter().zip(batches) {
         let account = preview::account_of(&part, choice.account.as_deref(), &known)?;
-        let sha256 = part_hash(sha256, &part.name);
-        let before = known.iter().find(|record| {
-            record.head.file_sha256 == sha256
-                && record.head.account == account
-                && record.withdrawn_at.is_none()
-        });
+        let sha256 = part_hash(sha256, several.then_some(part.name.as_str()));
+        let before = preview::imported_before(&part, &account, &sha256, &known);
+        let in_this_file = seals.iter().find(|seal| preview::is_same(&part, &account, seal));
+        let before = before.or(in_this_file.map(|seal| seal.head.batch.as_str()));
         if let Some(before) = before {
-            done.push(imported(&part, before.head.batch.clone(), account, Vec::new(), true));
+            done.push(imported(&part, before.to_owned(), account, Vec::new(), true));
             continue;
         }
+        apart(file, &part, &account, &seals)?;
         let replaced = preview::replaced_by(books, &part, &account).await?;
+        let checks = preview::checked_totals(books, &part, &account).await?;
         let head = BatchHead {
             batch: batch.clone(),
             opened_at: now,
@@ -297,141 +260,51 @@ async fn finish(
         seals.push(Seal {
             head,
             sealed_at: now,
-            summary: sealed_summary(&part, &replaced),
+            summary: sealed_summary(&part, &replaced, &checks),
             hash: part.hash.clone(),
             days: part.summary.days.iter().copied().collect(),
         });
-        done.push(imported(&part, batch.clone(), account, replaced, false));
+        let mut one = imported(&part, batch.clone(), account, replaced, false);
+        one.warnings.extend(checks);
+        done.push(one);
     }
     imports::seal(books, &seals).await?;
     Ok(done)
+}
+
+/// Refuses a part that would speak for a day another part of the same archive speaks for.
+fn apart(
+    file: &ExportFile,
+    part: &PartRead,
+    account: &str,
+    seals: &[Seal],
+) -> Result<(), ImportError> {
+    let same_kind = seals.iter().filter(|seal| {
+        (seal.head.provider.as_str(), seal.head.account.as_str(), seal.head.format.as_str())
+            == (part.format.provider(), account, part.format.as_str())
+            && seal.head.scope == scope(part)
+            && part.format.side() != ExportSide::Either
+    });
+    for seal in same_kind {
+        if let Some(day) = seal.days.iter().find(|day| part.summary.days.contains(day)) {
+            let first = seal.summary.get("part").and_then(|part| part.as_str()).unwrap_or_default();
+            return Err(ImportError::SameDays {
+                file: file.name.clone(),
+                first: first.to_owned(),
+                second: part.name.clone(),
+                what: part.format.to_string(),
+                account: account.to_owned(),
+                day: *day,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the rows are day totals, which check finer exports and never replace them.
 pub(crate) fn scope(part: &PartRead) -> &'static str {
     let money = part.format.side() == ExportSide::Cost;
     if money && part.summary.grain == Grain::DayTotal { TOTALS_ONLY } else { "" }
-}
-
-/// The names of the parts, the hash of the file's bytes and their number.
-pub(crate) async fn look(
-    file: &ExportFile,
-    key: &[u8],
-) -> Result<(Vec<String>, String, u64), ImportError> {
-    let (file_too, key) = (file.clone(), key.to_vec());
-    let looked = spawn_blocking(move || {
-        let mut hasher = Sha256::new();
-        let size = io::copy(&mut file_too.open()?, &mut Hashing(&mut hasher))?;
-        let export = Export::open(&file_too.name, file_too.open()?, &key)?;
-        Ok((export.parts().to_vec(), hexadecimal(&hasher.finalize()), size))
-    });
-    joined(file, looked.await)
-}
-
-/// Reads a part without keeping its rows.
-pub(crate) async fn read_only(
-    file: &ExportFile,
-    part: usize,
-    key: &[u8],
-) -> Result<PartRead, ImportError> {
-    let (file_too, key) = (file.clone(), key.to_vec());
-    let reader = spawn_blocking(move || read_part(&file_too, part, &key, |_| true));
-    joined(file, reader.await)
-}
-
-fn joined<T>(
-    file: &ExportFile,
-    ended: Result<Result<T, Refusal>, tokio::task::JoinError>,
-) -> Result<T, ImportError> {
-    match ended {
-        Ok(read) => {
-            read.map_err(|refusal| ImportError::Refused { file: file.name.clone(), refusal })
-        }
-        Err(error) => {
-            Err(ImportError::Stopped { file: file.name.clone(), reason: error.to_string() })
-        }
-    }
-}
-
-fn read_part(
-    file: &ExportFile,
-    part: usize,
-    key: &[u8],
-    mut hand_on: impl FnMut(Chunk) -> bool,
-) -> Result<PartRead, Refusal> {
-    let mut export = Export::open(&file.name, file.open()?, key)?;
-    let mut rows = export.read(part)?;
-    let (name, format) = (rows.name().to_owned(), rows.format());
-    let header = rows.header().spelled.clone();
-    let fingerprint = rows.header().fingerprint.clone();
-    let (mut chunk, mut hasher) = (Chunk::default(), Sha256::new());
-    let mut sum_by_day: BTreeMap<NaiveDate, BTreeMap<Currency, Decimal>> = BTreeMap::new();
-    while let Some(Placed { row, cells }) = rows.next_row()? {
-        match row {
-            Row::Line(line) => {
-                let sums = sum_by_day.entry(line.period.start.day()).or_default();
-                let sum = sums.entry(line.currency).or_default();
-                // A sum that does not fit is a problem of the summary, which refuses the file.
-                *sum = exact_add(*sum, line.billed_cost).unwrap_or(*sum);
-                chunk.lines.push(line_row(line, cells, &mut hasher));
-            }
-            Row::Usage(usage) => chunk.usage.push(quantity_row(usage, cells, &mut hasher)),
-            Row::Empty { .. } | Row::Total { .. } | Row::Problem(_) => continue,
-        }
-        if chunk.lines.len() + chunk.usage.len() >= CHUNK_ROWS
-            && !hand_on(std::mem::take(&mut chunk))
-        {
-            break;
-        }
-    }
-    hand_on(chunk);
-    let summary = rows.finish()?;
-    let hash = hexadecimal(&hasher.finalize());
-    Ok(PartRead { name, format, header, fingerprint, summary, hash, sum_by_day })
-}
-
-fn line_row(
-    line: &BilledLine,
-    cells: RawCells<'_>,
-    hasher: &mut Sha256,
-) -> LineRow {
-    let (text, raw) = (text_of(line), text_of(&cells));
-    hasher.update(text.as_bytes());
-    hasher.update(raw.as_bytes());
-    let category = text_of(&line.category);
-    LineRow {
-        row: line.row,
-        day: line.period.start.day().to_string(),
-        category: category.trim_matches('"').to_owned(),
-        currency: line.currency.to_string(),
-        billed_cost: canonical_text(line.billed_cost),
-        model: line.model.clone(),
-        meter: line.meter.map(|meter| meter.to_string()),
-        line: text,
-        raw,
-    }
-}
-
-fn quantity_row(
-    usage: &UsageRow,
-    cells: RawCells<'_>,
-    hasher: &mut Sha256,
-) -> QuantityRow {
-    let (text, raw) = (text_of(usage), text_of(&cells));
-    hasher.update(text.as_bytes());
-    hasher.update(raw.as_bytes());
-    QuantityRow {
-        row: usage.row,
-        day: usage.period.start.day().to_string(),
-        model: usage.model.clone(),
-        usage: text,
-        raw,
-    }
-}
-
-/// These types have no map keys that are no text, so that writing them cannot fail.
-fn text_of(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn imported(
@@ -463,7 +336,7 @@ fn imported(
     }
 }
 
-fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
+fn sealed_summary(part: &PartRead, replaced: &[Replaced], checks: &[String]) -> serde_json::Value {
     let by_day: BTreeMap<String, BTreeMap<String, String>> = part
         .sum_by_day
         .iter()
@@ -473,7 +346,10 @@ fn sealed_summary(part: &PartRead, replaced: &[Replaced]) -> serde_json::Value {
             (day.to_string(), sums.collect())
         })
         .collect();
-    json!({ "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced })
+    json!({
+        "part": part.name, "summary": part.summary, "sum_by_day": by_day, "replaced": replaced,
+        "checks": checks,
+    })
 }
 
 fn problems(part: &PartRead) -> ImportError {
@@ -492,35 +368,6 @@ fn problems(part: &PartRead) -> ImportError {
         first,
         problems,
     }
-}
-
-/// A file's hash, told apart by part for an archive of several.
-pub(crate) fn part_hash(file: &str, part: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(file.as_bytes());
-    hasher.update(part.as_bytes());
-    hexadecimal(&hasher.finalize())
-}
-
-struct Hashing<'a>(&'a mut Sha256);
-
-impl io::Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A UUIDv7 of that instant.

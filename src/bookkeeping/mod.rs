@@ -5,5 +5,6 @@ pub mod close;
 pub mod import;
 pub mod post;
 pub mod preview;
+pub mod read_export;
 pub mod retention;
 pub mod verify;

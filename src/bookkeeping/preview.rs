@@ -5,19 +5,21 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use crate::bookkeeping::import::{
-    ExportFile, ImportChoice, ImportError, PartRead, look, part_hash, read_only, scope,
-};
+use crate::bookkeeping::import::{ExportFile, ImportChoice, ImportError, scope};
+use crate::bookkeeping::read_export::{PartRead, look, part_hash, read_only};
 use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::summary::{Grain, Summary};
 use crate::money::canonical_text;
 use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::imports::{self, BatchRecord, TOTALS_ONLY};
+use crate::store::imports::{self, BatchRecord, Seal, SpeakingDay, TOTALS_ONLY};
 
 /// Name of the only account, where no export and nobody ever named one.
 pub const ONLY_ACCOUNT: &str = "default";
+
+/// Days named one by one where totals and lines differ.
+const DAYS_SAID: usize = 5;
 
 /// What a file, or one part of a zip, would come to.
 #[derive(Clone, Debug, Serialize)]
@@ -75,16 +77,17 @@ pub async fn preview(
     let known = imports::batches(books).await?;
     let mut previews = Vec::new();
     for index in 0..parts.len() {
-        let part = read_only(file, index, &choice.personal_key).await?;
+        let mut part = read_only(file, index, &choice.personal_key).await?;
         let account = account_of(&part, choice.account.as_deref(), &known).ok();
-        let replaces = match &account {
-            Some(account) => replaced_by(books, &part, account).await?,
-            None => Vec::new(),
-        };
-        let sha256 = part_hash(&sha256, &part.name);
-        let same = |record: &&BatchRecord| {
-            record.head.file_sha256 == sha256 && record.withdrawn_at.is_none()
-        };
+        let sha256 = part_hash(&sha256, (parts.len() > 1).then_some(part.name.as_str()));
+        let (mut replaces, mut same_as) = (Vec::new(), None);
+        if let Some(account) = &account {
+            same_as = imported_before(&part, account, &sha256, &known).map(str::to_owned);
+            if same_as.is_none() {
+                replaces = replaced_by(books, &part, account).await?;
+                part.summary.warnings.extend(checked_totals(books, &part, account).await?);
+            }
+        }
         previews.push(Preview {
             file: part.name.clone(),
             format: part.format,
@@ -93,7 +96,7 @@ pub async fn preview(
             known_accounts: known_accounts(part.format.provider(), &known),
             reach: reach(&part),
             replaces,
-            same_as: known.iter().find(same).map(|record| record.head.batch.clone()),
+            same_as,
             open_days: part.summary.open_days(now).collect(),
             still_missing: still_missing(&part, account.as_deref(), &known),
             account,
@@ -126,11 +129,92 @@ pub(crate) fn account_of(
     match known.as_slice() {
         [] => Ok(ONLY_ACCOUNT.to_owned()),
         [only] => Ok(only.clone()),
-        several => Err(ImportError::AccountNeeded {
-            file: part.name.clone(),
-            known: several.join(", "),
-        }),
+        several => {
+            Err(ImportError::AccountNeeded { file: part.name.clone(), known: several.join(", ") })
+        }
     }
+}
+
+/// The batch that already holds these bytes, or the same rows in another packing.
+pub(crate) fn imported_before<'a>(
+    part: &PartRead,
+    account: &str,
+    sha256: &str,
+    known: &'a [BatchRecord],
+) -> Option<&'a str> {
+    let found = known.iter().find(|record| {
+        let head = &record.head;
+        let days = record.summary.pointer("/summary/days");
+        record.withdrawn_at.is_none()
+            && head.account == account
+            && (head.file_sha256 == sha256
+                || (head.provider == part.format.provider()
+                    && head.format == part.format.as_str()
+                    && record.hash == part.hash
+                    && days == serde_json::to_value(&part.summary.days).ok().as_ref()))
+    });
+    found.map(|record| record.head.batch.as_str())
+}
+
+/// Whether a part holds the same rows as one that is about to be sealed.
+pub(crate) fn is_same(part: &PartRead, account: &str, seal: &Seal) -> bool {
+    seal.head.account == account
+        && seal.head.provider == part.format.provider()
+        && seal.head.format == part.format.as_str()
+        && seal.hash == part.hash
+        && part.summary.days.iter().eq(&seal.days)
+}
+
+/// What totals by day say of the finer lines already there, which they never replace.
+pub(crate) async fn checked_totals(
+    books: &Books,
+    part: &PartRead,
+    account: &str,
+) -> Result<Vec<String>, StoreError> {
+    let (Some(first), Some(last)) = (part.summary.first_day(), part.summary.last_day()) else {
+        return Ok(Vec::new());
+    };
+    if scope(part) != TOTALS_ONLY {
+        return Ok(Vec::new());
+    }
+    let finer = |day: &SpeakingDay| {
+        (day.provider.as_str(), day.account.as_str(), day.format.as_str())
+            == (part.format.provider(), account, part.format.as_str())
+            && day.scope != TOTALS_ONLY
+            && part.summary.days.contains(&day.day)
+    };
+    let speaking = imports::speaking_days(books, first, last.succ_opt().unwrap_or(last)).await?;
+    let known = imports::batches(books).await?;
+    let (mut days, mut apart) = (0, Vec::new());
+    for day in speaking.iter().filter(|day| finer(day)) {
+        let Some(record) = known.iter().find(|record| record.head.batch == day.batch) else {
+            continue;
+        };
+        days += 1;
+        let (lines, total) = (day_sums(record, &[day.day]), part_sums(part, &[day.day]));
+        if lines != total {
+            let say = |sums: &[String]| match sums {
+                [] => "nothing".to_owned(),
+                sums => sums.join(" and "),
+            };
+            apart.push(format!(
+                "{} {} by its total, {} by lines",
+                day.day,
+                say(&total),
+                say(&lines)
+            ));
+        }
+    }
+    Ok(match (days, apart.len()) {
+        (0, _) => Vec::new(),
+        (days, 0) => {
+            vec![format!("its totals agree with the lines already imported on {days} days")]
+        }
+        (days, count) => vec![format!(
+            "its totals differ from the lines already imported on {count} of {days} days: {}",
+            apart.iter().take(DAYS_SAID).cloned().collect::<Vec<_>>().join("; "),
+        )],
+    })
 }
 
 /// Which days of which earlier batches a part would speak for.
@@ -171,12 +255,17 @@ pub(crate) async fn replaced_by(
     for one in &mut replaced {
         let record = earlier.iter().find(|record| record.head.batch == one.batch);
         one.before = record.map(|record| day_sums(record, &one.days)).unwrap_or_default();
-        one.after = sums_of(one.days.iter().flat_map(|day| {
-            let sums = part.sum_by_day.get(day).into_iter().flatten();
-            sums.map(|(currency, sum)| (currency.to_string(), *sum))
-        }));
+        one.after = part_sums(part, &one.days);
     }
     Ok(replaced)
+}
+
+/// Sums of some days of a part.
+fn part_sums(part: &PartRead, days: &[NaiveDate]) -> Vec<String> {
+    sums_of(days.iter().flat_map(|day| {
+        let sums = part.sum_by_day.get(day).into_iter().flatten();
+        sums.map(|(currency, sum)| (currency.to_string(), *sum))
+    }))
 }
 
 /// Sums of some days of a sealed batch, from its summary.
@@ -223,11 +312,7 @@ fn reach(part: &PartRead) -> String {
 }
 
 /// The other export of the provider that these days lack.
-fn still_missing(
-    part: &PartRead,
-    account: Option<&str>,
-    known: &[BatchRecord],
-) -> Option<String> {
+fn still_missing(part: &PartRead, account: Option<&str>, known: &[BatchRecord]) -> Option<String> {
     let has = |side: &str| {
         known.iter().any(|record| {
             record.withdrawn_at.is_none()
@@ -237,9 +322,9 @@ fn still_missing(
         })
     };
     match part.format {
-        ExportFormat::AnthropicCost if !has("tokens") => Some(
-            "the Tokens export of the same days: Cost alone has no quantities".to_owned(),
-        ),
+        ExportFormat::AnthropicCost if !has("tokens") => {
+            Some("the Tokens export of the same days: Cost alone has no quantities".to_owned())
+        }
         ExportFormat::AnthropicTokens if !has("cost") => {
             Some("the Cost export of the same days: Tokens alone has no money".to_owned())
         }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::prices::with_overlays;
 use crate::pricing::table::PriceTable;
+use crate::store::books::BOOKS_FILE;
 
 /// The data folder a command works on.
 #[derive(Args)]
@@ -21,6 +22,20 @@ impl DataFolder {
     /// The folder.
     pub(super) fn folder(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| PathBuf::from("data"))
+    }
+
+    /// The folder, where it holds books already: for commands that would find nothing in new ones,
+    /// and must not make a folder of a mistyped name.
+    ///
+    /// # Errors
+    /// What to do, in words, where there are no books.
+    pub(super) fn with_books(&self) -> Result<PathBuf, String> {
+        let folder = self.folder();
+        if folder.join(BOOKS_FILE).is_file() {
+            return Ok(folder);
+        }
+        let shown = folder.display();
+        Err(format!("{shown} holds no books; give the folder of a counterfoil with --data DIR"))
     }
 }
 

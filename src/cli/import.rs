@@ -64,8 +64,9 @@ pub(super) fn run(arguments: ImportArguments) -> ExitCode {
                     }
                 }
                 Err(error) => {
-                    listed.push(refusal(file, &error));
-                    refused.push(error.to_string());
+                    let words = in_words_of_error(file, &error);
+                    listed.push(refusal(file, &error, &words));
+                    refused.push(words);
                 }
             }
         }
@@ -80,9 +81,13 @@ pub(super) fn run(arguments: ImportArguments) -> ExitCode {
 /// Takes a batch back.
 pub(super) fn withdraw(arguments: &WithdrawArguments) -> ExitCode {
     block_on(async {
-        let books = match Books::open(&arguments.data.folder()).await {
+        let books = match arguments.data.with_books() {
+            Ok(folder) => Books::open(&folder).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        };
+        let books = match books {
             Ok(books) => books,
-            Err(error) => return finish(Err(error.to_string())),
+            Err(error) => return finish(Err(error)),
         };
         let now = wall_clock().now();
         let done = stored::withdraw(&books, &arguments.batch, now, "cli", &arguments.reason).await;
@@ -113,8 +118,7 @@ async fn import_file(
     path: &Path,
     choice: &ImportChoice,
 ) -> Result<Vec<Imported>, ImportError> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let file = ExportFile { name, bytes: ExportBytes::Path(path.to_owned()) };
+    let file = ExportFile { name: base_name(path), bytes: ExportBytes::Path(path.to_owned()) };
     import::import(books, &file, choice, wall_clock().now()).await
 }
 
@@ -145,6 +149,10 @@ fn in_words(imported: &Imported) -> String {
     for replaced in &imported.replaced {
         let (days, earlier) = (replaced.days.len(), &replaced.batch);
         text.push_str(&format!("\n  speaks for {days} days of batch {earlier}"));
+        if !(replaced.before.is_empty() && replaced.after.is_empty()) {
+            let (before, after) = (either(&replaced.before), either(&replaced.after));
+            text.push_str(&format!(": {before} before, {after} now"));
+        }
     }
     for warning in &imported.warnings {
         text.push_str(&format!("\n  note: {warning}"));
@@ -152,13 +160,34 @@ fn in_words(imported: &Imported) -> String {
     text
 }
 
-fn refusal(file: &Path, error: &ImportError) -> Value {
+fn either(sums: &[String]) -> String {
+    if sums.is_empty() { "nothing".to_owned() } else { sums.join(" and ") }
+}
+
+/// Every reason names its file.
+fn in_words_of_error(path: &Path, error: &ImportError) -> String {
+    match error {
+        ImportError::Store(source) => {
+            format!("{}: nothing of it was imported: {source}", base_name(path))
+        }
+        named => named.to_string(),
+    }
+}
+
+fn base_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The same shape as an imported file, with nothing in it but the reason.
+fn refusal(path: &Path, error: &ImportError, words: &str) -> Value {
     let problems = match error {
         ImportError::Problems { problems, .. } => json!(problems),
-        _ => json!([{"reason": error.to_string()}]),
+        _ => json!([{ "row": null, "column": null, "reason": words }]),
     };
     json!({
-        "file": file.file_name().unwrap_or(file.as_os_str()).to_string_lossy(),
-        "batch": null, "refused": error.to_string(), "problems": problems,
+        "file": base_name(path), "batch": null, "format": null, "provider": null, "account": null,
+        "period": null, "rows": null, "sum": null, "currency": null, "sums": {},
+        "problems": problems, "replaced": [], "unchanged": false, "warnings": [],
+        "refused": words,
     })
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::bookkeeping::close::{self, DocumentWords, Explained, Month};
+use crate::bookkeeping::close::{self, CloseError, DocumentWords, Explained, Month};
 use crate::cli::arguments::{DataFolder, PriceFiles, block_on, finish, print};
 use crate::money::canonical_text;
 use crate::names::ProviderName;
@@ -24,13 +24,13 @@ pub(super) struct ReconcileArguments {
     #[arg(long)]
     account: Option<String>,
     /// What the invoice document says is to be paid.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     invoice_total: Option<String>,
     /// Tax the document adds.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     tax: Option<String>,
     /// Credits the document takes off.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
     credits: Option<String>,
     #[command(flatten)]
     data: DataFolder,
@@ -53,12 +53,21 @@ pub(super) fn run(arguments: &ReconcileArguments) -> ExitCode {
 }
 
 async fn explain(arguments: &ReconcileArguments, prices: &PriceTable) -> Result<Explained, String> {
-    let books = Books::open(&arguments.data.folder()).await.map_err(|error| error.to_string())?;
-    let month = Month {
-        provider: ProviderName::new(arguments.provider.to_lowercase()),
-        account: arguments.account.clone(),
-        period: arguments.period,
-    };
+    let provider = known_provider(&arguments.provider, prices)?;
+    let folder = arguments.data.with_books()?;
+    let books = Books::open(&folder).await.map_err(|error| error.to_string())?;
+    let month = Month { provider, account: arguments.account.clone(), period: arguments.period };
+    let done = work(arguments, &books, prices, &month).await;
+    books.close().await;
+    done.map_err(|error| error.to_string())
+}
+
+async fn work(
+    arguments: &ReconcileArguments,
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+) -> Result<Explained, CloseError> {
     let clock = wall_clock();
     let words = DocumentWords {
         total: arguments.invoice_total.clone(),
@@ -66,13 +75,19 @@ async fn explain(arguments: &ReconcileArguments, prices: &PriceTable) -> Result<
         credits: arguments.credits.clone(),
     };
     if words.total.is_some() || words.tax.is_some() || words.credits.is_some() {
-        close::say_document(&books, &month, &words, "cli", &clock)
-            .await
-            .map_err(|error| error.to_string())?;
+        close::say_document(books, month, &words, "cli", &clock).await?;
     }
-    let explained = close::explain(&books, prices, &month, &clock).await;
-    books.close().await;
-    explained.map_err(|error| error.to_string())
+    close::explain(books, prices, month, &clock).await
+}
+
+/// A mistyped provider must not look like one without a bill.
+fn known_provider(typed: &str, prices: &PriceTable) -> Result<ProviderName, String> {
+    let provider = ProviderName::new(typed.trim().to_lowercase());
+    if prices.provider(&provider).is_some() {
+        return Ok(provider);
+    }
+    let known: Vec<&str> = prices.providers().map(|(name, _)| name).collect();
+    Err(format!("no prices of a provider {typed:?}; those known are {}", known.join(", ")))
 }
 
 fn show(explained: &Explained, json: bool) {

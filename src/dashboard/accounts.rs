@@ -8,11 +8,12 @@ use axum::Form;
 use axum::extract::{Query as QueryOf, State};
 use axum::http::Uri;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::dashboard::format::{self, Money};
-use crate::dashboard::invoices::{ACTOR, see_other};
-use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::page::{
+    self, ACTOR, Chrome, CsvCell, CsvTable, Face, Page, PageError, see_other,
+};
 use crate::dashboard::spend;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};
@@ -34,6 +35,12 @@ pub struct Accounts {
     notice: Option<String>,
     #[serde(skip)]
     base_url: String,
+}
+
+impl CredentialLine {
+    fn attempts_text(&self) -> String {
+        format::count(self.attempts_30_days)
+    }
 }
 
 /// A credential.
@@ -76,14 +83,6 @@ struct BilledName {
     known: String,
 }
 
-/// What a person says of a credential or of a name on a bill.
-#[derive(Debug, Deserialize)]
-pub struct RemarkForm {
-    subject: String,
-    #[serde(flatten)]
-    said: BTreeMap<String, String>,
-}
-
 const ATTRIBUTES: [&str; 4] = ["name", "team", "tied_to", "known"];
 const LONGEST: usize = 200;
 
@@ -102,34 +101,31 @@ pub async fn show(
 }
 
 /// `POST /accounts/remark`: appends what changed; an empty field takes the word back.
-pub async fn remark(
-    State(state): State<Arc<DashboardState>>,
-    Form(form): Form<RemarkForm>,
-) -> Response {
+pub async fn remark(State(state): State<Arc<DashboardState>>, Form(form): Form<Query>) -> Response {
     match say(&state, &form).await {
         Ok(notice) => see_other(&format!("/accounts?notice={}", encode_text(notice))),
         Err(error) => error.reply(&state, Face::Html),
     }
 }
 
-async fn say(state: &DashboardState, form: &RemarkForm) -> Result<&'static str, PageError> {
+async fn say(state: &DashboardState, form: &Query) -> Result<&'static str, PageError> {
     let kinds = ["credential:", "key:", "project:", "workspace:"];
     let fits = |text: &str| text.chars().count() <= LONGEST && !text.chars().any(char::is_control);
-    if !kinds.iter().any(|kind| form.subject.starts_with(kind)) || !fits(&form.subject) {
+    let subject = form.get("subject").map_or("", String::as_str);
+    if !kinds.iter().any(|kind| subject.starts_with(kind)) || !fits(subject) {
         let said = "The form speaks of nothing this page knows; open the page anew.";
         return Err(PageError::NotUnderstood(said.to_owned()));
     }
     let remarks = store::remarks(&state.books).await?;
     let mut changed = false;
     for attribute in ATTRIBUTES {
-        let Some(value) = form.said.get(attribute).map(|text| text.trim()) else { continue };
+        let Some(value) = form.get(attribute).map(|text| text.trim()) else { continue };
         if !fits(value) {
             let said = format!("A {attribute} has at most {LONGEST} letters in one line.");
             return Err(PageError::NotUnderstood(said));
         }
-        let held = remarks.get(&form.subject).and_then(|said| said.get(attribute));
+        let held = remarks.get(subject).and_then(|said| said.get(attribute));
         if held.map_or("", String::as_str) != value {
-            let subject = &form.subject;
             let said_at = state.clock.now();
             let remark = Remark { said_at, actor: ACTOR, subject, attribute, value };
             store::say(&state.books, &remark).await?;
@@ -248,8 +244,18 @@ impl Page for Accounts {
         CsvTable {
             name: "credentials".to_owned(),
             header: vec![
-                "provider", "credential", "last_four", "kind", "first_used_utc", "last_used_utc",
-                "spend_30_days", "currency", "attempts_30_days", "name", "team", "tied_to",
+                "provider",
+                "credential",
+                "last_four",
+                "kind",
+                "first_used_utc",
+                "last_used_utc",
+                "spend_30_days",
+                "currency",
+                "attempts_30_days",
+                "name",
+                "team",
+                "tied_to",
             ],
             rows: self.credentials.iter().map(row).collect(),
         }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bookkeeping::close::{self, CloseError, DocumentWords, Month};
 use crate::dashboard::format;
-use crate::dashboard::invoices::{ACTOR, see_other};
 use crate::dashboard::months::reconcile_link;
-use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::page::{
+    self, ACTOR, Chrome, CsvCell, CsvTable, Face, Page, PageError, see_other,
+};
 use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};
@@ -32,7 +33,7 @@ pub struct CompareForm {
 
 /// All requests behind a finding.
 #[derive(Template, Serialize)]
-#[template(path = "behind.html")]
+#[template(path = "compare.html")]
 struct Behind {
     #[serde(skip)]
     chrome: Chrome,
@@ -121,8 +122,7 @@ async fn behind(
     let month = month_of(provider, read_month(period)?, account);
     let found =
         close::attempts_behind(&state.books, &state.prices, &month, finding, &state.clock).await;
-    let ids: Vec<String> =
-        found.map_err(page_error)?.iter().map(ToString::to_string).collect();
+    let ids: Vec<String> = found.map_err(page_error)?.iter().map(ToString::to_string).collect();
     let calls = store::provider_calls(&state.books, &ids).await?;
     let path = format!("/reconcile/{}/{}/requests", encode_text(provider), month.period);
     let asked = format!("account={}&finding={}", encode_text(account), encode_text(finding));

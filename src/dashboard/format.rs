@@ -61,6 +61,15 @@ impl Money {
         self.cell(self.fine_text())
     }
 
+    /// For columns of small sums: always six decimals, so that the points stand under each other.
+    pub fn column(&self) -> Cell {
+        let fine = self.fine_text();
+        let decimals = fine.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let zero = self.amount.pico() == 0;
+        let padding = if zero { 0 } else { 6_usize.saturating_sub(decimals) };
+        self.cell(format!("{fine}{}", "0".repeat(padding)))
+    }
+
     /// The text of [`Self::cents`].
     pub fn cents_text(&self) -> String {
         let pico = self.amount.pico();
@@ -147,6 +156,15 @@ impl Figure {
         format!("{size} {word}")
     }
 
+    /// The same in words to the last digit: `0.1575 USD less`.
+    pub fn exact_more_or_less(&self) -> String {
+        if self.value.is_zero() {
+            return "nothing".to_owned();
+        }
+        let word = if self.value.is_sign_negative() { "less" } else { "more" };
+        format!("{} {word}", Self::new(self.value.abs(), self.currency).exact())
+    }
+
     /// The exact decimal with its currency.
     pub fn exact(&self) -> String {
         format!("{} {}", canonical_text(self.value), self.currency)
@@ -217,6 +235,10 @@ pub fn change(now: Amount, before: Amount) -> Option<String> {
         return None;
     }
     let word = if now >= before { "more" } else { "less" };
+    if now / 10 > before {
+        let times = divide_half_even(now.unsigned_abs(), before.unsigned_abs());
+        return Some(format!("{} times as much", grouped(times)));
+    }
     let moved = percent((now - before).unsigned_abs(), before.unsigned_abs());
     Some(if now == before { "the same".to_owned() } else { format!("{moved} {word}") })
 }
@@ -264,6 +286,36 @@ pub fn short(id: &str) -> String {
 /// The word of the books for people: `provider_error` as `provider error`.
 pub fn words(name: &str) -> String {
     name.replace('_', " ")
+}
+
+/// A provider as it writes itself: `OpenAI`.
+pub fn provider_name(name: &str) -> &str {
+    match name {
+        "openai" => "OpenAI",
+        "anthropic" => "Anthropic",
+        other => other,
+    }
+}
+
+/// A sentence of a report for people: instants without their machine form, a capital in front.
+pub fn sentence(text: &str) -> String {
+    let shown = plain_instants(text);
+    let mut letters = shown.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    first.map_or_else(String::new, |first| first + letters.as_str())
+}
+
+/// `2026-08-21T00:00:00Z` as `2026-08-21 00:00 UTC`, wherever it stands in a text.
+pub fn plain_instants(text: &str) -> String {
+    let word = |word: &str| {
+        let core = word.trim_end_matches([',', ';', ')', ':', '.']);
+        let tail = word.get(core.len()..).unwrap_or_default();
+        let Ok(at) = core.parse::<Timestamp>() else { return word.to_owned() };
+        let at = at.to_datetime();
+        let clock = if at.format("%S").to_string() == "00" { "%H:%M" } else { "%H:%M:%S" };
+        format!("{} UTC{tail}", at.format(&format!("%Y-%m-%d {clock}")))
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Serializes as the printed text; instants in RFC 3339, UTC.
@@ -331,10 +383,25 @@ mod tests {
     }
 
     #[test]
+    fn small_sums_of_a_column_stand_point_under_point() {
+        assert_eq!(usd("0.00021").column().text, "$0.000210");
+        assert_eq!(usd("0.000000025").column().text, "$0.000000025");
+        assert_eq!(usd("2.5").column().text, "$2.500000");
+        assert_eq!(usd("0").column().text, "$0.00");
+    }
+
+    #[test]
+    fn instants_in_a_sentence_are_for_people() {
+        let said =
+            sentence("before 2026-09-30T23:59:07.577148Z: in force 2026-08-21T00:00:00Z (x)");
+        assert_eq!(said, "Before 2026-09-30 23:59:07 UTC: in force 2026-08-21 00:00 UTC (x)");
+        assert_eq!(sentence(""), "");
+    }
+
+    #[test]
     fn a_difference_is_said_in_words_and_never_as_nothing() {
-        let figure = |text: &str| {
-            Figure::new(crate::money::parse_decimal(text).unwrap(), Currency::USD)
-        };
+        let figure =
+            |text: &str| Figure::new(crate::money::parse_decimal(text).unwrap(), Currency::USD);
         assert_eq!(figure("-4.74").more_or_less(), "$4.74 less");
         assert_eq!(figure("0.00000000000000000001").more_or_less(), "< $0.01 more");
         assert_eq!(figure("0").more_or_less(), "nothing");

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod assets;
 pub mod chart;
+pub mod claim;
 pub mod compare;
 pub mod drops;
 pub mod format;
@@ -10,22 +11,27 @@ pub mod guard;
 pub mod invoices;
 pub mod months;
 pub mod overview;
+pub mod overview_lines;
 pub mod page;
 pub mod prices;
 pub mod reconcile;
 pub mod report;
 pub mod report_body;
+pub mod report_empty;
+pub mod report_parts;
 pub mod request;
+pub mod request_usage;
 pub mod requests;
 pub mod spend;
 pub mod state;
+pub mod upload;
 pub mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::dashboard::guard::AllowedHosts;
@@ -45,8 +51,8 @@ pub fn router(state: DashboardState) -> Router {
         .route("/invoices", get(invoices::show))
         .route("/invoices.json", get(invoices::show))
         .route("/invoices.csv", get(invoices::show))
-        .route("/invoices/preview", post(invoices::upload))
-        .route("/invoices/import", post(invoices::import_upload))
+        .route("/invoices/preview", post(upload::upload))
+        .route("/invoices/import", post(upload::import_upload))
         .route("/invoices/withdraw", post(invoices::withdraw))
         .route("/accounts", get(accounts::show))
         .route("/accounts.json", get(accounts::show))
@@ -61,7 +67,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/reconcile/{provider}/{period}", get(report::show))
         .route("/reconcile/{provider}/{period}/compare", post(compare::compare))
         .route("/reconcile/{provider}/{period}/requests", get(compare::requests))
-        .route("/reconcile/{provider}/{period}/claim", get(report::claim))
+        .route("/reconcile/{provider}/{period}/claim", get(claim::show))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)
         .layer(DefaultBodyLimit::max(drops::UPLOAD_LIMIT))

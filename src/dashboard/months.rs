@@ -132,7 +132,23 @@ pub async fn strip(books: &Books, now: Timestamp, count: usize) -> Result<MonthS
     let days = store::covered_days(books, first.first_day(), last.next().first_day()).await?;
     let reports = store::reports(books, first, last).await?;
     let begun = store::beginnings(books).await?;
-    Ok(arrange(months, &days, &reports, now, &begun))
+    Ok(without_leading_blanks(arrange(months, &days, &reports, now, &begun)))
+}
+
+/// Months before anything was seen say nothing; the newest few stay, so that it reads as a strip.
+fn without_leading_blanks(mut strip: MonthStrip) -> MonthStrip {
+    const KEPT: usize = 4;
+    let blank = |at: usize| {
+        let cells = strip.lines.iter().filter_map(|line| line.cells.get(at));
+        cells.into_iter().all(|cell| cell.state == MonthState::Before)
+    };
+    let most = strip.months.len().saturating_sub(KEPT);
+    let cut = (0..most).take_while(|at| blank(*at)).count();
+    strip.months.drain(..cut);
+    for line in &mut strip.lines {
+        line.cells.drain(..cut.min(line.cells.len()));
+    }
+    strip
 }
 
 fn arrange(

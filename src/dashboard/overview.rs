@@ -9,14 +9,17 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::dashboard::chart::{Bars, StackedBars};
+use crate::dashboard::chart::StackedBars;
 use crate::dashboard::format::{self, Figure, Money};
 use crate::dashboard::months::{self, MonthStrip};
+use crate::dashboard::overview_lines::{
+    BucketLine, GroupLine, LastLine, MeterLine, billed_tile, bucket_lines, group_line, meter_lines,
+    summary,
+};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
-use crate::dashboard::spend::{self, AttemptSums, GroupSum};
+use crate::dashboard::spend::{self, AttemptSums};
 use crate::dashboard::state::DashboardState;
-use crate::dashboard::view::{self, NONE, Query, RANGES, RangeChoice, SetFilter, View};
-use crate::meter::Meter;
+use crate::dashboard::view::{self, Query, RANGES, RangeChoice, SetFilter, View};
 use crate::money::{Amount, Currency};
 use crate::period::{ChargePeriod, DAY_US, HOUR_US, Timestamp};
 use crate::store::accounts;
@@ -89,57 +92,6 @@ pub struct Overview {
     dimensions: &'static [Dimension],
     #[serde(skip)]
     providers: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct GroupLine {
-    group: String,
-    label: String,
-    spend: Money,
-    #[serde(skip)]
-    share: String,
-    attempts: u64,
-    errors: u64,
-    input_tokens: u64,
-    output_tokens: u64,
-    spend_per_attempt: Option<Money>,
-    spend_per_1k_tokens: Option<Money>,
-    #[serde(skip)]
-    only: String,
-    #[serde(skip)]
-    requests: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct MeterLine {
-    meter: String,
-    quantity: String,
-    #[serde(skip)]
-    shown: String,
-    unpriced: String,
-    #[serde(skip)]
-    unpriced_shown: String,
-    spend: Option<Money>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct BucketLine {
-    #[serde(serialize_with = "format::as_text")]
-    start: Timestamp,
-    #[serde(skip)]
-    label: String,
-    spend: Money,
-    by_group: Vec<Money>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct LastLine {
-    request: String,
-    #[serde(serialize_with = "format::as_text")]
-    started_at: Timestamp,
-    #[serde(skip)]
-    ago: String,
-    total: Option<Money>,
 }
 
 /// What the books said, before anything is added up.
@@ -310,123 +262,6 @@ fn lay_out(
         dimensions: Dimension::ALL,
         providers: facts.providers,
         view,
-    }
-}
-
-/// What the exports bill for the span, and what has to be said beside it.
-fn billed_tile(view: &View, billed: &Billed, currency: Currency) -> (Option<Figure>, String) {
-    let narrowed = [&view.filter.model, &view.filter.team, &view.filter.app, &view.filter.account]
-        .iter()
-        .any(|filter| filter.is_some())
-        || view.filter.credential.is_some();
-    let sum = billed.sums.get(&currency).map(|sum| Figure::new(*sum, currency));
-    let (Some(figure), false) = (sum, billed.days.is_empty()) else {
-        return (None, String::new());
-    };
-    let width = (view.filter.period.end.micros() - view.filter.period.start.micros()) / DAY_US;
-    let days = format!("by the exports, for {} of {width} days", billed.days.len());
-    let text = if narrowed { format!("{days}; of everything, not of these filters") } else { days };
-    (Some(figure), text)
-}
-
-fn group_line(view: &View, sum: &GroupSum, all: Money, label: String) -> GroupLine {
-    let spend = sum.spent.of(all.currency);
-    let tokens = sum.input + sum.output;
-    let thousandfold = Amount::from_pico(spend.amount.pico().saturating_mul(1_000));
-    let thousand = Money::new(thousandfold, spend.currency);
-    let part = spend.amount.pico().unsigned_abs();
-    let value = if sum.group.is_empty() { NONE } else { &sum.group };
-    let parameter = match view.group {
-        Dimension::Organization | Dimension::Project | Dimension::Workspace => "account",
-        other => other.as_str(),
-    };
-    GroupLine {
-        label,
-        share: format::percent(part, all.amount.pico().unsigned_abs()),
-        attempts: sum.attempts,
-        errors: sum.errors,
-        input_tokens: sum.input,
-        output_tokens: sum.output,
-        spend_per_attempt: spend.per(sum.attempts),
-        spend_per_1k_tokens: thousand.per(tokens),
-        only: view.link("/", &[(parameter, value)]),
-        requests: view.link("/requests", &[(parameter, value), ("group", "")]),
-        spend,
-        group: sum.group.clone(),
-    }
-}
-
-fn meter_lines(cells: &[SpendCell], currency: Currency) -> Vec<MeterLine> {
-    let sums = spend::meters(cells);
-    let lines = sums.iter().map(|sum| MeterLine {
-        meter: sum.meter.to_string(),
-        quantity: sum.meter.print(sum.quantity),
-        shown: shown(sum.meter, sum.quantity),
-        unpriced: sum.meter.print(sum.unpriced),
-        unpriced_shown: if sum.unpriced == 0 {
-            String::new()
-        } else {
-            shown(sum.meter, sum.unpriced)
-        },
-        spend: (sum.unpriced < sum.quantity || sum.quantity == 0).then(|| sum.spent.of(currency)),
-    });
-    lines.collect()
-}
-
-fn shown(meter: Meter, atoms: u64) -> String {
-    if meter.atoms_per_unit() == 1 { format::count(atoms) } else { meter.print(atoms) }
-}
-
-fn bucket_lines(
-    bars: &Bars,
-    period: ChargePeriod,
-    grain: i64,
-    currency: Currency,
-) -> Vec<BucketLine> {
-    let money = |pico: i128| Money::new(Amount::from_pico(pico), currency);
-    let value = |values: &[i128], bucket: usize| values.get(bucket).copied().unwrap_or(0);
-    let lines = bars.labels.iter().enumerate().map(|(bucket, label)| BucketLine {
-        start: period.start.plus_micros(grain * i64::try_from(bucket).unwrap_or(0)),
-        label: label.clone(),
-        spend: money(bars.series.iter().map(|(_, values)| value(values, bucket)).sum()),
-        by_group: bars.series.iter().map(|(_, values)| money(value(values, bucket))).collect(),
-    });
-    lines.collect()
-}
-
-/// The chart in a sentence, for those who do not see it.
-fn summary(bars: &Bars, spent: Money, grain: i64) -> String {
-    let total = |bucket: usize| -> i128 {
-        bars.series.iter().filter_map(|(_, values)| values.get(bucket)).sum()
-    };
-    let highest = (0..bars.labels.len()).max_by_key(|bucket| total(*bucket));
-    let unit = match grain {
-        HOUR_US => "hour",
-        DAY_US => "day",
-        _ => "week",
-    };
-    match (highest, bars.series.first()) {
-        (Some(bucket), Some((first, _))) => format!(
-            "{} in all. The highest {unit} is {} with {}; the largest part is {first}.",
-            spent.cents_text(),
-            bars.labels.get(bucket).map_or("", String::as_str),
-            Money::new(Amount::from_pico(total(bucket)), spent.currency).cents_text(),
-        ),
-        _ => "No spend in this span.".to_owned(),
-    }
-}
-
-impl GroupLine {
-    fn attempts_text(&self) -> String {
-        format::count(self.attempts)
-    }
-
-    fn input_text(&self) -> String {
-        format::count(self.input_tokens)
-    }
-
-    fn output_text(&self) -> String {
-        format::count(self.output_tokens)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::dashboard::format;
 use crate::dashboard::state::DashboardState;
 use crate::store::error::StoreError;
 
+/// Who acts through pages, until there is sign-in.
+pub const ACTOR: &str = "dashboard";
+
 /// How an answer is wanted, by the ending of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Face {
@@ -157,6 +160,11 @@ pub fn reply<P: Page>(face: Face, page: &P, table: Option<&str>) -> Result<Respo
 /// A rendered template as an answer.
 pub fn html(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
+}
+
+/// Go there: the answer to a form.
+pub fn see_other(to: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to.to_owned())]).into_response()
 }
 
 fn csv_reply(table: &CsvTable) -> Result<Response, PageError> {

@@ -120,18 +120,23 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Prices, PageError
 }
 
 fn lines(table: &PriceTable, provider: &str, model: &str, at: Timestamp) -> Vec<PriceLine> {
-    let mut lines = Vec::new();
+    let mut found = Vec::new();
     for (name, prices) in table.providers() {
         if !provider.is_empty() && provider != name {
             continue;
         }
         for one in prices.models.iter().filter(|one| one.id.contains(model)) {
             if let Some(period) = one.at(at) {
-                period_lines(&mut lines, (name, &prices.currency.to_string()), one, period);
+                period_lines(&mut found, (name, &prices.currency.to_string()), one, period);
             }
         }
     }
-    lines
+    // The whole table is long: without a model only its standard figures are listed.
+    found.retain(|line: &PriceLine| {
+        !model.is_empty()
+            || (line.condition.is_empty() && line.from_tokens == 0 && line.unit_price.is_some())
+    });
+    found
 }
 
 fn period_lines(
@@ -200,8 +205,20 @@ impl Page for Prices {
         CsvTable {
             name: "prices".to_owned(),
             header: vec![
-                "provider", "model", "condition", "from_tokens", "meter", "unit_price", "per",
-                "priced_as", "currency", "from_utc", "until_utc", "source", "read_on", "rate_id",
+                "provider",
+                "model",
+                "condition",
+                "from_tokens",
+                "meter",
+                "unit_price",
+                "per",
+                "priced_as",
+                "currency",
+                "from_utc",
+                "until_utc",
+                "source",
+                "read_on",
+                "rate_id",
             ],
             rows: self.prices.iter().map(row).collect(),
         }

@@ -8,18 +8,17 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::dashboard::chart::{self, Span};
 use crate::dashboard::format::{self, Money};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::request_usage::{UsageView, usage_view};
 use crate::dashboard::requests::unsettled;
 use crate::dashboard::spend::is_error;
 use crate::dashboard::state::DashboardState;
-use crate::meter::{Meter, Quantities};
 use crate::period::Timestamp;
 use crate::store::accounts;
-use crate::store::requests::{self as store, AttemptRecord, ChargeRecord, CountRecord};
+use crate::store::requests::{self as store, AttemptRecord, ChargeRecord};
 
 /// The page.
 #[derive(Template, Serialize)]
@@ -94,41 +93,6 @@ pub struct AttemptView {
     journal: JournalView,
     #[serde(skip)]
     span: Span,
-}
-
-/// What was used: as reported, as counted, as the provider said it.
-#[derive(Clone, Debug, Serialize)]
-struct UsageView {
-    source: Option<String>,
-    reported: BTreeMap<String, Value>,
-    counted: Option<CountView>,
-    raw: Option<Box<RawValue>>,
-    flags: Vec<String>,
-    reported_cost: Option<String>,
-    #[serde(skip)]
-    raw_text: String,
-    #[serde(skip)]
-    comparison: Vec<Comparison>,
-}
-
-/// Our own count.
-#[derive(Clone, Debug, Serialize)]
-struct CountView {
-    input: Option<u64>,
-    output: Option<u64>,
-    method: String,
-    encoding: String,
-    basis: String,
-    estimated_parts: Vec<String>,
-}
-
-/// Counted beside reported, one side of the call.
-#[derive(Clone, Debug)]
-struct Comparison {
-    side: &'static str,
-    reported: String,
-    counted: String,
-    ratio: String,
 }
 
 /// One term of the arithmetic.
@@ -356,69 +320,6 @@ fn charge_view(charge: &ChargeRecord, currency: crate::money::Currency) -> Charg
         rate_id: charge.rate_id.clone(),
         rounded: charge.rounded,
     }
-}
-
-fn usage_view(record: &AttemptRecord) -> UsageView {
-    let settlement = record.settlements.last();
-    let raw_text = settlement.and_then(|end| end.usage_raw.clone());
-    let quantities = record.line.settled.as_ref().map(|end| end.quantities.clone());
-    let quantities = quantities.unwrap_or_default();
-    let printed = |(meter, atoms): (Meter, u64)| {
-        let value = if meter.atoms_per_unit() == 1 {
-            Value::from(atoms)
-        } else {
-            Value::from(meter.print(atoms))
-        };
-        (meter.to_string(), value)
-    };
-    UsageView {
-        source: record.line.settled.as_ref().map(|end| end.usage_source.clone()),
-        reported: quantities.iter().map(printed).collect(),
-        counted: record.count.as_ref().map(|count| CountView {
-            input: count.input,
-            output: count.output,
-            method: count.method.clone(),
-            encoding: count.encoding.clone(),
-            basis: count.basis.clone(),
-            estimated_parts: count.estimated_parts.clone(),
-        }),
-        raw: raw_text.as_deref().and_then(verbatim),
-        raw_text: raw_text.unwrap_or_default(),
-        flags: settlement.map(|end| end.usage_flags.clone()).unwrap_or_default(),
-        reported_cost: settlement.and_then(|end| end.reported_cost.clone()),
-        comparison: record.count.as_ref().map(|c| comparison(&quantities, c)).unwrap_or_default(),
-    }
-}
-
-/// The stored text as JSON, digit by digit; what is no JSON becomes a string.
-fn verbatim(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.to_owned()).or_else(|_| serde_json::value::to_raw_value(text)).ok()
-}
-
-/// Counted beside reported. Reasoning is never seen, so it is never counted.
-fn comparison(reported: &Quantities, count: &CountRecord) -> Vec<Comparison> {
-    let input = (!reported.is_empty()).then(|| reported.input_tokens());
-    let output = (!reported.is_empty())
-        .then(|| reported.output_tokens() - reported.get(Meter::OutputReasoning).unwrap_or(0));
-    [("Input", input, count.input), ("Output, visible", output, count.output)]
-        .into_iter()
-        .map(|(side, reported, counted)| Comparison {
-            side,
-            reported: reported.map_or_else(|| "unknown".to_owned(), format::count),
-            counted: counted.map_or_else(|| "not counted".to_owned(), format::count),
-            ratio: match (reported, counted) {
-                (Some(reported), Some(counted @ 1..)) => ratio(reported, counted),
-                _ => "–".to_owned(),
-            },
-        })
-        .collect()
-}
-
-/// `1.31 ×`, rounded half to even.
-fn ratio(reported: u64, counted: u64) -> String {
-    let hundredths =
-        format::divide_half_even(u128::from(reported) * 100, u128::from(counted).max(1));
-    format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
 }
 
 impl Page for RequestPage {

@@ -209,7 +209,11 @@ fn row(line: &AttemptLine, hints: &BTreeMap<String, String>, now: Timestamp) -> 
         provider: line.provider.clone(),
         endpoint: line.endpoint.clone(),
         model: served.clone().or_else(|| asked.clone()).unwrap_or_default(),
-        asked_otherwise: served.is_some() && asked.is_some() && served != asked,
+        // A dated snapshot of the model that was asked for is no other model.
+        asked_otherwise: served
+            .as_deref()
+            .zip(asked.as_deref())
+            .is_some_and(|(served, asked)| !served.starts_with(asked)),
         model_requested: asked,
         model_served: served,
         stream: line.stream,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -58,6 +59,9 @@ pub struct IngressOptions {
     /// Whether calls can be taken now.
     pub is_ready: Box<dyn Fn() -> bool + Send + Sync>,
 }
+
+/// How long a metered body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The routes of the proxy.
 pub fn router(options: IngressOptions) -> Router {
@@ -245,10 +249,16 @@ impl Parts {
         if said.is_some_and(|length: usize| length > limit) {
             return Err(too_large());
         }
-        match Limited::new(body, limit).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        let whole = Limited::new(body, limit).collect();
+        match tokio::time::timeout(BODY_PATIENCE, whole).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(_) => {
+                let seconds = BODY_PATIENCE.as_secs();
+                let message = format!("the request body did not arrive within {seconds} s");
+                Err(refusal(408, "body_too_slow", message))
+            }
+            Ok(Err(_)) => {
                 let message = "the request body ended before its announced length".to_owned();
                 Err(refusal(400, "body_cut", message))
             }

@@ -9,6 +9,8 @@ use crate::dialect::endpoint::Dialect;
 use crate::dialect::error::OwnError;
 use crate::gateway::error::FailedCall;
 
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
+
 /// An error that is answered before a call was placed.
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -30,7 +32,10 @@ impl Refusal {
             param: None,
             request_id: None,
         };
-        json(self.status, error.to_json(dialect))
+        let mut reply = json(self.status, error.to_json(dialect));
+        // Nothing was sent and nothing is on record, so there is no id to look up.
+        reply.headers_mut().insert(ATTEMPTS, HeaderValue::from_static("0"));
+        reply
     }
 }
 
@@ -51,10 +56,7 @@ pub fn failed(dialect: Dialect, failed: &FailedCall) -> Response {
     if let Ok(value) = HeaderValue::try_from(request.as_str()) {
         headers.insert(HeaderName::from_static("x-counterfoil-request-id"), value);
     }
-    headers.insert(
-        HeaderName::from_static("x-counterfoil-attempts"),
-        HeaderValue::from(failed.attempts),
-    );
+    headers.insert(ATTEMPTS, HeaderValue::from(failed.attempts));
     if let Some(seconds) = failed.error.retry_after_s() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -10,7 +10,7 @@ use crate::invoice::line::{
 use crate::meter::Meter;
 use crate::money::Currency;
 use crate::reconcile::aliases::NameMap;
-use crate::reconcile::exact::{Inexact, add};
+use crate::reconcile::exact::{Inexact, add, subtract};
 use crate::reconcile::facts::{ImportFact, Inputs};
 use crate::reconcile::owners::Owners;
 use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet};
@@ -133,8 +133,8 @@ pub fn place(
         }
         let (below, above) = slack(line.precision, line.shown_decimals);
         let shown = line.list_cost.unwrap_or(line.billed_cost);
-        billed.interval.0 = add(billed.interval.0, shown - below)?;
-        billed.interval.1 = add(billed.interval.1, shown + above)?;
+        billed.interval.0 = add(billed.interval.0, subtract(shown, below)?)?;
+        billed.interval.1 = add(billed.interval.1, add(shown, above)?)?;
         match line.quantity {
             Some(quantity) => {
                 billed.quantity = Some(billed.quantity.unwrap_or(0).saturating_add(quantity));
@@ -168,8 +168,8 @@ fn give_up_list(
     for index in &billed.lines {
         let line = lines[*index as usize].line;
         let (below, above) = slack(line.precision, line.shown_decimals);
-        billed.interval.0 = add(billed.interval.0, line.billed_cost - below)?;
-        billed.interval.1 = add(billed.interval.1, line.billed_cost + above)?;
+        billed.interval.0 = add(billed.interval.0, subtract(line.billed_cost, below)?)?;
+        billed.interval.1 = add(billed.interval.1, add(line.billed_cost, above)?)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
+use crate::money::exact_mul;
 use crate::reconcile::exact::{Inexact, add, subtract};
 use crate::reconcile::finding::Cause;
 use crate::reconcile::invariants::in_books_currency;
@@ -73,7 +74,8 @@ pub fn of(matched: &Matched<'_>) -> Result<Coverage, Inexact> {
     for part in parts {
         seen = subtract(seen, part)?;
     }
-    let percent = (seen * Decimal::ONE_HUNDRED).checked_div(total).map(|share| {
+    let hundredfold = exact_mul(seen, Decimal::ONE_HUNDRED);
+    let percent = hundredfold.and_then(|seen| seen.checked_div(total)).map(|share| {
         share.round_dp_with_strategy(1, RoundingStrategy::ToZero).normalize().to_string()
     });
     let [before_books, while_down, elsewhere, unknown] = parts;

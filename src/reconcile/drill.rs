@@ -16,14 +16,44 @@ pub const SAMPLE: usize = 20;
 /// [`ReconcileError`] as the reconciliation itself, or for an id the report does not have.
 pub fn attempts_behind(inputs: &Inputs, finding: &str) -> Result<Vec<AttemptId>, ReconcileError> {
     let matched = worked_out(inputs)?;
-    let ids = finding_ids(&matched);
-    let note = ids.iter().position(|id| id == finding);
-    let note = note.ok_or_else(|| ReconcileError::NoSuchFinding(finding.to_owned()))?;
-    let attempts = &inputs.attempts;
-    let mut found: Vec<AttemptId> =
-        behind(&matched, note).iter().map(|index| attempts[*index as usize].attempt).collect();
+    let note = note_of(&matched, finding)?;
+    let indexes = behind(&matched, note, &cells_of(&matched, note));
+    let id = |index: &u32| inputs.attempts[*index as usize].attempt;
+    let mut found: Vec<AttemptId> = indexes.iter().map(id).collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// Every row of the bill behind a finding, by batch and row.
+///
+/// # Errors
+/// As [`attempts_behind`].
+pub fn rows_behind(inputs: &Inputs, finding: &str) -> Result<Vec<RowRef>, ReconcileError> {
+    let matched = worked_out(inputs)?;
+    let note = note_of(&matched, finding)?;
+    let rows = rows(&matched, note, &cells_of(&matched, note));
+    Ok(rows.iter().map(|index| row_ref(&matched, *index)).collect())
+}
+
+fn note_of(matched: &Matched<'_>, finding: &str) -> Result<usize, ReconcileError> {
+    let note = finding_ids(matched).iter().position(|id| id == finding);
+    note.ok_or_else(|| ReconcileError::NoSuchFinding(finding.to_owned()))
+}
+
+/// The rows behind a note, as indexes in order of batch and row.
+fn rows(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
+    let sheet = &matched.sheet;
+    let mut rows: Vec<u32> =
+        cells.iter().flat_map(|cell| &sheet.cells[*cell].billed.lines).copied().collect();
+    let faces = sheet.face_lines.iter().filter(|face| face.note == note);
+    rows.extend(faces.map(|face| face.line));
+    rows.sort_unstable();
+    rows
+}
+
+fn row_ref(matched: &Matched<'_>, index: u32) -> RowRef {
+    let entry = matched.lines[index as usize];
+    RowRef { batch: entry.import.batch.clone(), row: entry.line.row }
 }
 
 /// The ids of all findings, in the order of the worksheet's notes.
@@ -44,14 +74,14 @@ pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
 }
 
 /// The attempts behind a note, as indexes.
-pub fn behind(matched: &Matched<'_>, note: usize) -> Vec<u32> {
+pub fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     let sheet = &matched.sheet;
     if let Some(attempts) = &sheet.notes[note].attempts {
         return attempts.iter().copied().collect();
     }
-    let mut found: Vec<u32> = cells_of(matched, note)
-        .into_iter()
-        .flat_map(|cell| &sheet.cells[cell].stubs)
+    let mut found: Vec<u32> = cells
+        .iter()
+        .flat_map(|cell| &sheet.cells[*cell].stubs)
         .map(|stub| sheet.stubs[*stub as usize].attempt)
         .collect();
     found.sort_unstable();
@@ -60,7 +90,7 @@ pub fn behind(matched: &Matched<'_>, note: usize) -> Vec<u32> {
 }
 
 /// The cells a note has effects in.
-pub fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
+fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
     let effects = matched.sheet.effects.iter().filter(|effect| effect.note == note);
     let mut cells: Vec<CellIndex> = effects.map(|effect| effect.cell).collect();
     cells.sort_unstable();
@@ -71,12 +101,8 @@ pub fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
 /// The drill-down a report prints.
 pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
     let sheet = &matched.sheet;
-    let attempts = behind(matched, note);
-    let mut rows: Vec<u32> =
-        cells.iter().flat_map(|cell| &sheet.cells[*cell].billed.lines).copied().collect();
-    let faces = sheet.face_lines.iter().filter(|face| face.note == note);
-    rows.extend(faces.map(|face| face.line));
-    rows.sort_unstable();
+    let attempts = behind(matched, note, cells);
+    let rows = rows(matched, note, cells);
     let keys = || cells.iter().map(|cell| &sheet.cells[*cell].key);
     let labels =
         keys().flat_map(|key| [sheet.slots.label(key.slot), sheet.slots.last_label(key.slot)]);
@@ -92,10 +118,6 @@ pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown 
         "" => "every attempt of these days, models and owners".to_owned(),
         words => words.to_owned(),
     };
-    let row = |index: &u32| {
-        let entry = matched.lines[*index as usize];
-        RowRef { batch: entry.import.batch.clone(), row: entry.line.row }
-    };
     DrillDown {
         days: first.zip(last),
         models: names(keys().map(|key| sheet.model(key.model).to_owned()).collect()),
@@ -104,7 +126,7 @@ pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown 
         attempt_count: u64::try_from(attempts.len()).unwrap_or(u64::MAX),
         attempts: first_ids(&matched.inputs.attempts, attempts),
         row_count: u64::try_from(rows.len()).unwrap_or(u64::MAX),
-        rows: rows.iter().take(SAMPLE).map(row).collect(),
+        rows: rows.iter().take(SAMPLE).map(|index| row_ref(matched, *index)).collect(),
     }
 }
 

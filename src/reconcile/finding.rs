@@ -150,6 +150,8 @@ causes! {
     Correction = "correction", NonUsage, Nobody, "corrections of an earlier period";
     /// Money for a product that maps to no meter of ours.
     UnmappedMoney = "unmapped_money", NonUsage, FixOurs, "billed products we do not meter";
+    /// The file's own total is not the sum of its rows.
+    InternalTotal = "invoice_internal", NonUsage, AskProvider, "a file that does not add up";
     /// Currency conversion.
     Exchange = "fx", Currency, Nobody, "currency conversion";
 }

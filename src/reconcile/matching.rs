@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use crate::invoice::line::{BilledDimensions, ChargeCategory, UsageRow};
 use crate::money::{Amount, Currency};
+use crate::names::ModelName;
 use crate::period::{ChargePeriod, Timestamp};
 use crate::reconcile::aliases::NameMap;
 use crate::reconcile::bill::{self, BillError, LineRef};
@@ -15,6 +16,7 @@ use crate::reconcile::facts::Inputs;
 use crate::reconcile::finding::Cause;
 use crate::reconcile::grain::Grain;
 use crate::reconcile::owners::{KeyNames, Owners};
+use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::{Loose, OurSide, OutOfScope, Reading, Unknown};
@@ -93,14 +95,15 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
 }
 
 fn name_map(inputs: &Inputs, lines: &[LineRef<'_>]) -> NameMap {
-    let mut ours = BTreeSet::new();
+    let mut seen: QuickMap<&ModelName, ()> = QuickMap::default();
     let mut last = None;
     for part in inputs.attempts.iter().flat_map(|attempt| &attempt.metered) {
-        if last != Some(&part.model) && !ours.contains(part.model.as_str()) {
-            ours.insert(part.model.as_str().to_owned());
+        if last != Some(&part.model) {
+            seen.insert(&part.model, ());
         }
         last = Some(&part.model);
     }
+    let mut ours: BTreeSet<String> = seen.keys().map(|model| model.as_str().to_owned()).collect();
     ours.extend(inputs.rates.iter().map(|rate| rate.model.as_str().to_owned()));
     let usage = inputs.imports.iter().flat_map(|import| &import.usage);
     NameMap::new(&ours, &billed_models(lines, usage), &inputs.aliases)

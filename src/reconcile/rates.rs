@@ -96,7 +96,7 @@ impl RateBook {
         &mut self,
         rate_id: &Arc<str>,
         meter: Meter,
-        model: &str,
+        model: impl FnOnce() -> String,
         unit_price: Option<Decimal>,
     ) -> RateIndex {
         if let Some(index) = self.by_charge.get(&(Arc::clone(rate_id), meter)) {
@@ -104,7 +104,7 @@ impl RateBook {
         }
         self.push(Rate {
             rate_id: Arc::clone(rate_id),
-            model: model.to_owned(),
+            model: model(),
             meter,
             sku: Sku::default(),
             context_over: None,

@@ -6,6 +6,9 @@ use chrono::NaiveDate;
 
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
 
+/// Days of the longest charge period that is labeled in full; no bill has one of more than a year.
+const LONGEST_DAYS: i64 = 400;
+
 /// The disjoint charge periods of a bill, in order. Usually UTC days.
 #[derive(Clone, Debug)]
 pub struct Slots {
@@ -102,7 +105,9 @@ impl Slots {
 
     /// Whether every slot is a day or shorter.
     pub fn are_days(&self) -> bool {
-        self.spans.iter().all(|span| span.end.micros() - span.start.micros() <= DAY_US)
+        self.spans
+            .iter()
+            .all(|span| span.end.micros().saturating_sub(span.start.micros()) <= DAY_US)
     }
 
     /// Days of the billing period that are covered, and how many it has.
@@ -117,7 +122,8 @@ impl Slots {
 fn label_days(span: &ChargePeriod) -> impl Iterator<Item = NaiveDate> + use<> {
     let (start, end) = (span.start.micros(), span.end.micros());
     let first = Timestamp::from_micros(start.saturating_add(DAY_US / 2)).day();
-    let count = usize::try_from((end - start + DAY_US / 2).div_euclid(DAY_US).max(1)).unwrap_or(1);
+    let length = end.saturating_sub(start).saturating_add(DAY_US / 2).div_euclid(DAY_US);
+    let count = usize::try_from(length.clamp(1, LONGEST_DAYS)).unwrap_or(1);
     first.iter_days().take(count)
 }
 

@@ -235,6 +235,6 @@ fn left_out(attempt: &AttemptFact) -> Option<OutOfScope> {
 
 fn rate_of(part: &MeteredFact, names: &NameMap, rates: &mut RateBook) -> Option<RateIndex> {
     let charge = part.charge.as_ref()?;
-    let model = names.common(part.model.as_str());
+    let model = || names.common(part.model.as_str()).to_owned();
     Some(rates.of_charge(&charge.rate_id, part.meter, model, charge.unit_price))
 }

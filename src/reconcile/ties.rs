@@ -35,16 +35,7 @@ pub fn inferred_ties(
     let is_free = |key: &str| !taken.contains(key) && !inputs.ties.known.contains_key(key);
     let ours = our_days(inputs, names, slots, &tied);
     let theirs = billed_days(inputs, (names, keys), slots, grain, is_free);
-    let mut scores: Vec<(usize, &CredentialId, &str)> = Vec::new();
-    for (credential, our_days) in &ours {
-        for (key, their_days) in &theirs {
-            let agree =
-                our_days.iter().filter(|(day, sum)| their_days.get(day) == Some(sum)).count();
-            if agree > 0 && agree * 2 >= our_days.len().max(their_days.len()) {
-                scores.push((agree, credential, key));
-            }
-        }
-    }
+    let scores = scores(&ours, &theirs);
     let best_of_key = |key: &str| scores.iter().filter(|one| one.2 == key).map(|one| one.0).max();
     let best_of_credential =
         |one: &CredentialId| scores.iter().filter(|score| score.1 == one).map(|one| one.0).max();
@@ -64,6 +55,33 @@ pub fn inferred_ties(
         }
     }
     found
+}
+
+/// In how many days and models each credential and key agree, where that is at least half of both.
+fn scores<'a>(
+    ours: &'a BTreeMap<CredentialId, Days>,
+    theirs: &'a BTreeMap<String, Days>,
+) -> Vec<(usize, &'a CredentialId, &'a str)> {
+    let mut keys_at: BTreeMap<(&(u32, String), u64), Vec<&str>> = BTreeMap::new();
+    for (key, days) in theirs {
+        for (day, sum) in days {
+            keys_at.entry((day, *sum)).or_default().push(key);
+        }
+    }
+    let mut scores = Vec::new();
+    for (credential, days) in ours {
+        let mut agree: BTreeMap<&str, usize> = BTreeMap::new();
+        for (day, sum) in days {
+            for key in keys_at.get(&(day, *sum)).into_iter().flatten() {
+                *agree.entry(key).or_insert(0) += 1;
+            }
+        }
+        let days_of = |key: &str| theirs.get(key).map_or(0, Days::len);
+        let enough = |(key, agree): &(&str, usize)| agree * 2 >= days.len().max(days_of(key));
+        let found = agree.into_iter().filter(enough);
+        scores.extend(found.map(|(key, agree)| (agree, credential, key)));
+    }
+    scores
 }
 
 fn proposal(key: &str, credential: &CredentialId) -> KeyTie {

@@ -170,6 +170,7 @@ pub struct Worksheet {
     /// Lines that are no usage.
     pub face_lines: Vec<FaceLine>,
     by_key: QuickMap<CellKey, CellIndex>,
+    by_note: BTreeMap<(Cause, Confidence, String), usize>,
 }
 
 impl Worksheet {
@@ -189,6 +190,7 @@ impl Worksheet {
             effects: Vec::new(),
             face_lines: Vec::new(),
             by_key: QuickMap::default(),
+            by_note: BTreeMap::new(),
         }
     }
 
@@ -293,12 +295,11 @@ impl Worksheet {
 
     /// Opens a finding, or returns the one already open for the same cause, subject and confidence.
     pub fn note(&mut self, cause: Cause, subject: &str, confidence: Confidence) -> usize {
-        let same = |note: &Note| {
-            note.cause == cause && note.subject == subject && note.confidence == confidence
-        };
-        if let Some(index) = self.notes.iter().position(same) {
-            return index;
+        let key = (cause, confidence, subject.to_owned());
+        if let Some(index) = self.by_note.get(&key) {
+            return *index;
         }
+        self.by_note.insert(key, self.notes.len());
         self.notes.push(Note {
             cause,
             subject: subject.to_owned(),

@@ -127,8 +127,7 @@ pub async fn billed_names(
     books: &Books,
     since: chrono::NaiveDate,
 ) -> Result<Vec<(String, String, String)>, StoreError> {
-    let rows =
-        sqlx::query(BILLED_NAMES).bind(since.to_string()).fetch_all(books.pool()).await;
+    let rows = sqlx::query(BILLED_NAMES).bind(since.to_string()).fetch_all(books.pool()).await;
     let read = |row| Ok((get(row, "provider")?, get(row, "kind")?, get(row, "name")?));
     rows.map_err(StoreError::database("names on bills"))?.iter().map(read).collect()
 }

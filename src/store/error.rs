@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database's file could not be made.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be made: {source}; is the data folder a folder, and may it be written?")]
     File {
         /// The file.
         path: PathBuf,

@@ -114,6 +114,18 @@ pub async fn books_began(books: &Books) -> Result<Option<Timestamp>, StoreError>
     Ok(first.map(Timestamp::from_micros))
 }
 
+/// When the last attempt of these books was sent.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn books_end(books: &Books) -> Result<Option<Timestamp>, StoreError> {
+    let last: Option<i64> = sqlx::query_scalar("SELECT MAX(started_at) FROM intents")
+        .fetch_one(books.pool())
+        .await
+        .map_err(StoreError::database("reading when the books end"))?;
+    Ok(last.map(Timestamp::from_micros))
+}
+
 async fn charges(
     books: &Books,
     provider: &ProviderName,

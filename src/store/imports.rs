@@ -106,6 +106,8 @@ pub struct BatchRecord {
     pub sealed_at: Timestamp,
     /// Its summary.
     pub summary: Value,
+    /// Hash over its rows in order.
+    pub hash: String,
     /// When it was taken back, if it was.
     pub withdrawn_at: Option<Timestamp>,
 }
@@ -167,7 +169,7 @@ const ADD_DAYS: &str =
 const ADD_SEAL: &str =
     "INSERT INTO import_seals (batch, sealed_at, summary, hash) VALUES ($1, $2, $3, $4)";
 const BATCHES: &str = "
-SELECT b.*, s.sealed_at, s.summary, w.withdrawn_at
+SELECT b.*, s.sealed_at, s.summary, s.hash, w.withdrawn_at
 FROM import_batches b
 JOIN import_seals s ON s.batch = b.batch
 LEFT JOIN import_withdrawals w ON w.batch = b.batch
@@ -186,6 +188,26 @@ SELECT batch, $2, $3, $4 FROM import_seals WHERE batch = $1
 ON CONFLICT DO NOTHING";
 const LINES: &str = "SELECT line FROM billed_lines WHERE batch = $1 AND day = $2 ORDER BY row";
 const USAGE: &str = "SELECT usage FROM usage_rows WHERE batch = $1 AND day = $2 ORDER BY row";
+
+// Steps from batch to batch by the primary key: a scan of every row would be as slow as the import.
+const LINE_BATCHES: &str = "
+WITH RECURSIVE batches (batch) AS (
+    SELECT MIN(batch) FROM billed_lines
+    UNION ALL
+    SELECT (SELECT MIN(batch) FROM billed_lines WHERE batch > batches.batch)
+    FROM batches WHERE batches.batch < $1
+)
+SELECT batch FROM batches
+WHERE batch < $1 AND batch NOT IN (SELECT batch FROM import_seals)";
+const USAGE_BATCHES: &str = "
+WITH RECURSIVE batches (batch) AS (
+    SELECT MIN(batch) FROM usage_rows
+    UNION ALL
+    SELECT (SELECT MIN(batch) FROM usage_rows WHERE batch > batches.batch)
+    FROM batches WHERE batches.batch < $1
+)
+SELECT batch FROM batches
+WHERE batch < $1 AND batch NOT IN (SELECT batch FROM import_seals)";
 
 /// Stores rows of a batch that is not sealed yet; one transaction.
 ///
@@ -271,14 +293,16 @@ pub async fn sweep(books: &Books, batch: &str) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn sweep_older(books: &Books, below: &str) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM billed_lines WHERE batch < $1 AND batch IN (SELECT DISTINCT batch FROM
-         billed_lines EXCEPT SELECT batch FROM import_seals)",
-        "DELETE FROM usage_rows WHERE batch < $1 AND batch IN (SELECT DISTINCT batch FROM
-         usage_rows EXCEPT SELECT batch FROM import_seals)",
+    for (batches, sweep) in [
+        (LINE_BATCHES, "DELETE FROM billed_lines WHERE batch = $1"),
+        (USAGE_BATCHES, "DELETE FROM usage_rows WHERE batch = $1"),
     ] {
-        let done = sqlx::query(sql).bind(below).execute(books.writer()).await;
-        done.map_err(StoreError::database("sweeping unfinished imports"))?;
+        let failed = || StoreError::database("sweeping unfinished imports");
+        let unsealed = sqlx::query_scalar::<_, String>(batches).bind(below);
+        for batch in unsealed.fetch_all(books.pool()).await.map_err(failed())? {
+            let done = sqlx::query(sweep).bind(batch).execute(books.writer()).await;
+            done.map_err(failed())?;
+        }
     }
     Ok(())
 }
@@ -416,10 +440,12 @@ fn read_batch(row: &SqliteRow) -> Result<BatchRecord, StoreError> {
         },
         sealed_at: Timestamp::from_micros(get(row, "sealed_at")?),
         summary: get_json(row, "summary")?,
+        hash: get(row, "hash")?,
         withdrawn_at: withdrawn_at.map(Timestamp::from_micros),
     })
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| unreadable("rows of an export", &error.to_string()))
+    serde_json::to_string(value)
+        .map_err(|error| unreadable("rows of an export", &error.to_string()))
 }

@@ -38,12 +38,17 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self::try_connect(addr).await.unwrap()
     }
 
-    /// Sends a request with its length.
+    /// `None` where nobody listens any more.
+    pub async fn try_connect(addr: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(addr).await.ok()?;
+        drop(stream.set_nodelay(true));
+        Some(Self { stream, buffer: Vec::new() })
+    }
+
+    /// Sends a request with its length. Whether the other side still lives, its answer tells.
     pub async fn send(&mut self, line: &str, headers: &str, body: &[u8]) {
         let mut bytes = format!(
             "{line} HTTP/1.1\r\nhost: gateway\r\ncontent-length: {}\r\n{headers}\r\n",
@@ -51,7 +56,7 @@ impl Client {
         )
         .into_bytes();
         bytes.extend_from_slice(body);
-        self.stream.write_all(&bytes).await.unwrap();
+        drop(self.stream.write_all(&bytes).await);
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {

@@ -126,3 +126,42 @@ async fn one_provider_id_a_hundred_times_and_none_at_all_are_all_recorded() {
     let repeated = book.settlements.iter().filter(|it| it.provider_response_id.is_some()).count();
     assert_eq!(repeated, 100);
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_moves_no_call_out_of_the_month_it_began_in() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use counterfoil::names::Clock;
+    use counterfoil::period::Timestamp;
+
+    // The last microsecond of a month; an hour on, an hour back, and the leap day after it.
+    let last: Timestamp = "2028-01-31T23:59:59.999999Z".parse().unwrap();
+    let readings: Vec<i64> = [0, 3_600_000_000, -3_600_000_000, 29 * 86_400_000_000, 1]
+        .map(|shift| last.micros() + shift)
+        .to_vec();
+    let turn = std::sync::Arc::new(AtomicUsize::new(usize::MAX));
+    let asked = std::sync::Arc::clone(&turn);
+    let clock = Clock::new(move || {
+        // Still at the start; from the first call on, another reading each time.
+        let at = asked.load(Ordering::SeqCst);
+        if at == usize::MAX {
+            return last;
+        }
+        Timestamp::from_micros(readings[asked.fetch_add(1, Ordering::SeqCst) % readings.len()])
+    });
+    let upstream = Upstream::json(ANSWER).await;
+    let house = House::under(clock, &upstream.url(), "").await;
+    assert_eq!(house.chat(REQUEST).await.status, 200);
+    turn.store(0, Ordering::SeqCst);
+    for _ in 0..20 {
+        assert_eq!(house.chat(REQUEST).await.status, 200);
+    }
+    let (book, _folder) = house.end().await;
+    assert_eq!((book.intents.len(), book.settlements.len()), (21, 21));
+    assert_eq!(book.intents[0].started_at, last);
+    for settlement in &book.settlements {
+        // Durations are read off another clock, which never jumps.
+        assert!(settlement.duration_us < 60_000_000);
+        assert_eq!(settlement.outcome, Outcome::Completed);
+    }
+}

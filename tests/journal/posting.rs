@@ -164,7 +164,7 @@ async fn quantities_and_amounts_beyond_the_books_are_named_not_cut_and_block_not
         .post([sent(intent(1)), settled(huge), sent(intent(2)), settled(settlement(2, 5, 0))])
         .await;
     let named = "SELECT COUNT(*) FROM valuations WHERE status = 'unpriced' AND total IS NULL \
-                 AND unpriced LIKE '%beyond the range%'";
+                 AND unpriced LIKE '%out_of_range%'";
     assert_eq!(house.number(named).await, 1);
     assert_eq!(house.number("SELECT COUNT(*) FROM charges").await, 1);
     assert!(rollups::equal_the_records(&house.books).await.unwrap());

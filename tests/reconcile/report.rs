@@ -6,7 +6,7 @@ use crate::case::{Case, money, only};
 use counterfoil::invoice::line::ChargeCategory;
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
-use counterfoil::reconcile::drill::attempts_behind;
+use counterfoil::reconcile::drill::{attempts_behind, rows_behind};
 use counterfoil::reconcile::facts::{CountedTokens, DocumentTotals};
 use counterfoil::reconcile::finding::Cause;
 
@@ -84,6 +84,11 @@ fn every_finding_opens_the_attempts_behind_it() {
         let behind = attempts_behind(&case.inputs, &finding.id).unwrap();
         assert_eq!(u64::try_from(behind.len()).unwrap(), finding.drill.attempt_count);
         assert!(behind.starts_with(&finding.drill.attempts), "{}", finding.id);
+    }
+    for finding in &report.findings {
+        let rows = rows_behind(&case.inputs, &finding.id).unwrap();
+        assert_eq!(u64::try_from(rows.len()).unwrap(), finding.drill.row_count);
+        assert!(rows.starts_with(&finding.drill.rows), "{}", finding.id);
     }
     assert!(attempts_behind(&case.inputs, "no:such").is_err());
     let stale = only(&report, Cause::PriceVersion);

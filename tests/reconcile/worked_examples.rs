@@ -451,3 +451,41 @@ fn e21_cents_are_the_importers_and_the_engine_takes_dollars_as_given() {
     assert_eq!(report.billed, money("1.2345"));
     assert!(report.agrees && report.findings.is_empty());
 }
+
+#[test]
+fn a_real_day_of_six_rows_in_cents_differs_by_its_rounding_only() {
+    // Anthropic, 2026-02-01: tokens give 4.38401975, the file's rows, each half-up, 4.39.
+    let mut case = Case::new();
+    (case.decimals, case.precision) = (2, AmountPrecision::HalfUp);
+    let rows = [
+        (
+            "claude-opus-4-5-20251101",
+            "Claude Opus 4.5",
+            Meter::InputCacheRead,
+            3_301_672,
+            "0.50",
+            "1.65",
+        ),
+        (
+            "claude-opus-4-5-20251101",
+            "Claude Opus 4.5",
+            Meter::InputCacheWrite5m,
+            302_527,
+            "6.25",
+            "1.89",
+        ),
+        ("claude-opus-4-5-20251101", "Claude Opus 4.5", Meter::Output, 32_676, "25", "0.82"),
+        ("claude-opus-4-5-20251101", "Claude Opus 4.5", Meter::Input, 43, "5", "0.00"),
+        ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", Meter::Input, 16_765, "1", "0.02"),
+        ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", Meter::Output, 1_702, "5", "0.01"),
+    ];
+    for (dated, display, meter, quantity, price, amount) in rows {
+        case.rate(dated, meter, price, "2025-10-01T00:00:00Z", None, &[]);
+        case.attempt(NOON, &[(dated, meter, quantity, price)]);
+        case.line(display, meter, None, amount);
+    }
+    let report = case.report();
+    assert_eq!((report.recorded, report.billed), (money("4.38401975"), money("4.39")));
+    assert_eq!(causes(&report), [(Cause::Rounding, "0.00598025".to_owned())]);
+    assert!(report.agrees);
+}

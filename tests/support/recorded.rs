@@ -4,13 +4,13 @@ use counterfoil::meter::{Meter, Quantities};
 use serde_json::Value;
 
 /// Records whose reading can be argued with, and why ours differs.
-pub const ARGUED: &[(&str, &str)] = &[(
+pub(crate) const ARGUED: &[(&str, &str)] = &[(
     "9b271a950360-000",
     "3 reasoning and 4 audio tokens cannot both be inside 4 completion tokens; the record takes \
      the headline, we keep each part as it was reported and flag it",
 )];
 
-pub fn text(record: &Value, key: &str) -> String {
+pub(crate) fn text(record: &Value, key: &str) -> String {
     record[key].as_str().unwrap_or_default().to_owned()
 }
 
@@ -20,7 +20,7 @@ fn sum(quantities: &Quantities, meters: &[Meter]) -> Option<u64> {
 }
 
 /// What the record says, name by name, against what we read.
-pub fn differences(record: &Value, quantities: &Quantities) -> Vec<String> {
+pub(crate) fn differences(record: &Value, quantities: &Quantities) -> Vec<String> {
     let reported = &record["usage_reported"];
     let all_input: Vec<Meter> = Meter::ALL.iter().copied().filter(|m| m.is_input()).collect();
     let all_output: Vec<Meter> = Meter::ALL.iter().copied().filter(|m| m.is_output()).collect();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::money::{canonical_text, exact_mul};
+use crate::invoice::line::BilledLine;
+use crate::money::{canonical_text, exact_add, exact_mul, exact_sub};
 use crate::reconcile::bill::slack;
 use crate::reconcile::causes::price::Series;
 use crate::reconcile::exact::{Inexact, multiply, subtract};
@@ -70,7 +71,7 @@ fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
         return None;
     }
     let guess = billed.checked_div(cost)?;
-    let narrow = high - low < Decimal::new(1, 4);
+    let narrow = exact_sub(high, low).is_some_and(|width| width < Decimal::new(1, 4));
     let lines: usize = priced.iter().map(|cell| sheet.cells[*cell].billed.lines.len()).sum();
     if lines < 2 {
         return None;
@@ -203,18 +204,19 @@ fn printed_ratio(matched: &Matched<'_>, model: Option<u32>) -> Option<Decimal> {
         .collect();
     let largest = lines.iter().max_by_key(|line| line.list_cost)?;
     let guess = largest.billed_cost.checked_div(largest.list_cost?)?;
-    let fits = |ratio: Decimal| {
-        lines.iter().all(|line| {
-            let (below, above) = slack(line.precision, line.shown_decimals);
-            let Some(list) = line.list_cost else { return false };
-            let (low, high) = (line.billed_cost - below, line.billed_cost + above);
-            let from = exact_mul(list - below, ratio);
-            let to = exact_mul(list + above, ratio);
-            from.is_some_and(|from| from <= high) && to.is_some_and(|to| low <= to)
-        })
-    };
+    let fits = |ratio: Decimal| lines.iter().all(|line| line_fits(line, ratio).unwrap_or(false));
     let rounded = (1..=4)
         .map(|digits| guess.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero));
     let mut rounded = rounded;
     rounded.find(|ratio| fits(*ratio))
+}
+
+/// Whether a line's two printed amounts can be this ratio apart, each within its last digit.
+fn line_fits(line: &BilledLine, ratio: Decimal) -> Option<bool> {
+    let (below, above) = slack(line.precision, line.shown_decimals);
+    let (low, high) = (exact_sub(line.billed_cost, below)?, exact_add(line.billed_cost, above)?);
+    let list = line.list_cost?;
+    let from = exact_mul(exact_sub(list, below)?, ratio)?;
+    let to = exact_mul(exact_add(list, above)?, ratio)?;
+    Some(from <= high && low <= to)
 }

@@ -3,8 +3,9 @@
 use rust_decimal::Decimal;
 
 use crate::invoice::line::ChargeCategory;
+use crate::money::canonical_text;
 use crate::reconcile::bill::is_mapped;
-use crate::reconcile::exact::{Inexact, at_price, multiply, subtract};
+use crate::reconcile::exact::{Inexact, add, at_price, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::{CellIndex, FaceLine, Worksheet};
@@ -94,6 +95,28 @@ pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     Ok(())
 }
 
+/// Files whose stated total is not the sum of their rows: no money of the bridge, and yet a finding.
+///
+/// # Errors
+/// [`Inexact`] where a figure cannot be kept exactly.
+pub fn footings(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+    for import in &matched.inputs.imports {
+        let Some(stated) = import.stated_total else { continue };
+        let mut sum = Decimal::ZERO;
+        for line in &import.lines {
+            sum = add(sum, line.billed_cost)?;
+        }
+        if sum != stated {
+            let note = matched.sheet.note(Cause::InternalTotal, &import.batch, Confidence::Proven);
+            let (stated, sum) = (canonical_text(stated), canonical_text(sum));
+            matched.sheet.notes[note]
+                .evidence(format!("the file states {stated}, its rows add up to {sum}"))
+                .about([], "none: the file stands by itself");
+        }
+    }
+    Ok(())
+}
+
 /// Brings the cells of a bill in another currency to that bill, in the books' currency.
 ///
 /// # Errors
@@ -117,11 +140,11 @@ pub fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
         let note = sheet.note(cause, &subject, confidence);
         sheet.notes[note].evidence(format!(
             "at {} on {}",
-            crate::money::canonical_text(exchange.rate),
+            canonical_text(exchange.rate),
             exchange.on
         ));
         if let Some(implied) = implied {
-            let implied = crate::money::canonical_text(implied.round_dp(6));
+            let implied = canonical_text(implied.round_dp(6));
             sheet.notes[note]
                 .evidence(format!("every line implies one rate, {implied} of the bill's per ours"));
         }

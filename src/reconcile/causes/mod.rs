@@ -7,5 +7,6 @@ pub mod lines;
 pub mod population;
 pub mod price;
 pub mod quantity;
+pub mod stale_discount;
 pub mod timing;
 pub mod unbilled;

@@ -9,6 +9,7 @@ use crate::meter::Meter;
 use crate::money::{canonical_text, exact_mul};
 use crate::period::DAY_US;
 use crate::reconcile::causes::discount::{self, Ratio};
+use crate::reconcile::causes::stale_discount;
 use crate::reconcile::exact::{Inexact, add, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
@@ -50,10 +51,10 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             off.iter().map(|one| fits(&matched.sheet, one)).collect::<Result<_, _>>()?;
         let unfitted = off.iter().zip(&fits).filter(|(_, fits)| fits.is_empty());
         let unfitted: Vec<&Series> = unfitted.map(|(one, _)| *one).collect();
+        let sheet = &mut matched.sheet;
         match ratio.as_ref().filter(|ratio| ratio.is_round() && !unfitted.is_empty()) {
-            Some(ratio) => {
-                discount::book(&mut matched.sheet, &off, ratio, "all lines", ratio.is_proof())?;
-            }
+            Some(ratio) => discount::book(sheet, &off, ratio, "all lines", ratio.is_proof())?,
+            None if !unfitted.is_empty() && stale_discount::apply(sheet, &series)? => {}
             None => {
                 for (one, fits) in off.iter().zip(&fits) {
                     book_fit(matched, one, fits, ratio.as_ref())?;
@@ -277,7 +278,7 @@ fn splits(matched: &Matched<'_>, series: &Series, cell: CellIndex) -> Result<Vec
     let sheet = &matched.sheet;
     let mut splits: Vec<Split> = Vec::new();
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
-    if span.end.micros() - span.start.micros() <= DAY_US {
+    if span.end.micros().saturating_sub(span.start.micros()) <= DAY_US {
         return Ok(splits);
     }
     let mut by_day: BTreeMap<NaiveDate, i128> = BTreeMap::new();

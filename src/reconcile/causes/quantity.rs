@@ -1,6 +1,6 @@
 //! Other quantities than recorded: estimates, unknown usage, gaps of our books, or no reason found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::meter::Meter;
 use crate::period::ChargePeriod;
@@ -8,7 +8,7 @@ use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::worksheet::{CellIndex, Worksheet};
+use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 use crate::usage::UsageSource;
 
 /// Sets every quantity to the billed one.
@@ -16,6 +16,12 @@ use crate::usage::UsageSource;
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
 pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+    let mut unknown: BTreeMap<(Group, u32), Vec<u32>> = BTreeMap::new();
+    for one in &matched.unknown {
+        if let Some(slot) = matched.sheet.slots.at(one.started_at) {
+            unknown.entry(((one.owner, one.model), slot)).or_default().push(one.attempt);
+        }
+    }
     for (group, cells) in matched.sheet.groups() {
         for (slot, cells) in matched.sheet.by_slot(&cells) {
             let open: Vec<CellIndex> = cells
@@ -27,7 +33,7 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
                 continue;
             }
             let open = estimates(matched, group, open)?;
-            let open = unknown_usage(matched, group, slot, open)?;
+            let open = unknown_usage(matched, &unknown, (group, slot), open)?;
             for cell in open {
                 in_a_gap_or_unexplained(matched, group, cell)?;
             }
@@ -115,18 +121,12 @@ fn estimates(
 /// Attempts of unknown usage that can have used what the bill has more.
 fn unknown_usage(
     matched: &mut Matched<'_>,
-    group: (u32, u32),
-    slot: u32,
+    unknown: &BTreeMap<(Group, u32), Vec<u32>>,
+    (group, slot): (Group, u32),
     open: Vec<CellIndex>,
 ) -> Result<Vec<CellIndex>, Inexact> {
     let attempts = &matched.inputs.attempts;
-    let here = matched.unknown.iter().filter(|one| {
-        (one.owner, one.model) == group && matched.sheet.slots.at(one.started_at) == Some(slot)
-    });
-    let here: Vec<u32> = here.map(|one| one.attempt).collect();
-    if here.is_empty() {
-        return Ok(open);
-    }
+    let Some(here) = unknown.get(&(group, slot)).cloned() else { return Ok(open) };
     let most = |bound: fn(&AttemptFact) -> Option<u64>| -> Option<i128> {
         here.iter().map(|one| bound(&attempts[*one as usize]).map(i128::from)).sum()
     };

@@ -1,0 +1,124 @@
+//! `/reconcile/{provider}/{period}/claim`: what is proven and the provider's to answer, to be sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::response::Response;
+use rust_decimal::Decimal;
+
+use crate::dashboard::format::{self, Figure};
+use crate::dashboard::page::{self, Chrome, Face, PageError};
+use crate::dashboard::report::{find, read_body, read_month, suffix};
+use crate::dashboard::report_body::{ReportBody, RowBody};
+use crate::dashboard::report_parts::{FindingView, finding_view, is_claim, largest_first};
+use crate::dashboard::state::DashboardState;
+use crate::dashboard::view::{Query, encode_text, month_text};
+use crate::money::exact_add;
+use crate::store::imports;
+use crate::store::requests;
+
+/// What to send to the provider.
+#[derive(Template)]
+#[template(path = "claim.html")]
+struct ClaimPage {
+    chrome: Chrome,
+    month: String,
+    provider: String,
+    body: ReportBody,
+    total: Figure,
+    claims: Vec<ClaimView>,
+    files: Vec<(String, String)>,
+    back: String,
+}
+
+struct ClaimView {
+    finding: FindingView,
+    rows: Vec<(String, String)>,
+    calls: Vec<CallView>,
+}
+
+struct CallView {
+    sent: String,
+    model: String,
+    request_id: String,
+    response_id: String,
+}
+
+/// `GET /reconcile/{provider}/{period}/claim`.
+pub async fn show(
+    State(state): State<Arc<DashboardState>>,
+    Path((provider, period)): Path<(String, String)>,
+    QueryOf(query): QueryOf<Query>,
+) -> Response {
+    let made = make_claim(&state, &provider, &period, &query).await;
+    match made.and_then(|page| Ok(page.render()?)) {
+        Ok(html) => page::html(html),
+        Err(error) => error.reply(&state, Face::Html),
+    }
+}
+
+async fn make_claim(
+    state: &DashboardState,
+    provider: &str,
+    period: &str,
+    query: &Query,
+) -> Result<ClaimPage, PageError> {
+    let month = read_month(period)?;
+    let account = query.get("account").map_or("", String::as_str);
+    let record = find(state, provider, month, account).await?.ok_or_else(|| {
+        PageError::NotFound(format!("{provider} {month} has not been compared yet."))
+    })?;
+    let body = read_body(&record)?;
+    let batches: BTreeMap<String, String> = imports::batches(&state.books)
+        .await?
+        .into_iter()
+        .map(|batch| (batch.head.batch, batch.head.file_name))
+        .collect();
+    let figure = |value: Decimal| Figure::new(value, body.currency);
+    let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);
+    for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
+        total = exact_add(total, finding.amount)
+            .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
+        let calls = requests::provider_calls(&state.books, &finding.drill.attempts).await?;
+        claims.push(ClaimView {
+            finding: finding_view(finding, &figure, ""),
+            rows: rows_by_file(&finding.drill.rows, &batches),
+            calls: calls
+                .into_iter()
+                .map(|call| CallView {
+                    sent: format::instant(call.started_at),
+                    model: call.model.unwrap_or_default(),
+                    request_id: call.provider_request_id.unwrap_or_default(),
+                    response_id: call.provider_response_id.unwrap_or_default(),
+                })
+                .collect(),
+        });
+    }
+    let name = |batch: &String| batches.get(batch).unwrap_or(batch).clone();
+    let files = body.made_from.files.iter().map(|file| (name(&file.batch), file.sha256.clone()));
+    let path = format!("/reconcile/{}/{month}", encode_text(provider));
+    let mut chrome = Chrome::new(state, "Claim", "/reconcile", &path, &suffix(account));
+    chrome.csv.clear();
+    let back = if account.is_empty() { path } else { format!("{path}?{}", suffix(account)) };
+    Ok(ClaimPage {
+        chrome,
+        month: month_text(month),
+        provider: format::provider_name(&body.provider).to_owned(),
+        total: Figure::new(total, body.currency),
+        claims,
+        files: files.collect(),
+        body,
+        back,
+    })
+}
+
+fn rows_by_file(rows: &[RowBody], files: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        let file = files.get(&row.batch).unwrap_or(&row.batch).clone();
+        by_file.entry(file).or_default().push(row.row.to_string());
+    }
+    by_file.into_iter().map(|(file, rows)| (file, rows.join(", "))).collect()
+}

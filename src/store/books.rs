@@ -24,6 +24,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (2, "credentials", include_str!("../../migrations/books/sqlite/2_credentials.sql")),
     (3, "invoices", include_str!("../../migrations/books/sqlite/3_invoices.sql")),
     (4, "append only", include_str!("../../migrations/books/sqlite/4_append_only.sql")),
+    (5, "days", include_str!("../../migrations/books/sqlite/5_days.sql")),
 ];
 
 /// Connections that read at the same time.

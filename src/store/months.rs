@@ -57,7 +57,11 @@ WHERE w.batch IS NULL AND d.day >= $1 AND d.day < $2
 GROUP BY b.provider, b.account, b.format, d.day";
 
 const BEGINNINGS: &str = "
-SELECT provider, MIN(hour) AS first_hour FROM attempt_rollups GROUP BY provider";
+SELECT provider,
+       (SELECT MIN(hour) FROM attempt_rollups h
+        WHERE h.provider = began.provider
+          AND h.hour >= began.day AND h.hour < began.day + 86400000000) AS first_hour
+FROM (SELECT provider, MIN(day) AS day FROM attempt_days GROUP BY provider) began";
 
 const REPORTS: &str = "
 SELECT r.*, c.closed_at, c.actor, c.closed_report, c.closed_hash, c.note

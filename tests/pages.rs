@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -42,6 +43,12 @@ fn now() -> Timestamp {
     "2026-11-21T15:30:00Z".parse().unwrap()
 }
 
+/// A millisecond later at every look, so that of two reports one is the newer.
+fn ticking() -> Timestamp {
+    static LOOKS: AtomicI64 = AtomicI64::new(1);
+    now().plus_micros(LOOKS.fetch_add(1, Ordering::Relaxed) * 1_000)
+}
+
 async fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let books = Books::open(folder.path()).await.unwrap();
@@ -66,7 +73,7 @@ async fn house() -> House {
 fn pages(books: Books) -> Router {
     dashboard::router(DashboardState {
         books,
-        clock: Clock::new(now),
+        clock: Clock::new(ticking),
         proxy_base_url: "http://127.0.0.1:4180".to_owned(),
         banner: Some("<script>alert(1)</script>".to_owned()),
         allowed_hosts: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::meter::Meter;
@@ -117,7 +118,7 @@ pub async fn explain(
         report: new_id(clock.now()).to_string(),
         made_at: clock.now(),
         inputs_hash,
-        status: status.as_str().map_or_else(|| status.to_string(), str::to_owned),
+        status: status.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body,
     };
     reports::keep_report(books, &of, &stored).await?;

@@ -59,6 +59,8 @@ pub struct Explained {
     pub id: String,
     /// The account it is of.
     pub account: String,
+    /// Hash of the report's text; another one than a closing's means the month is stale.
+    pub inputs_hash: String,
     /// The report.
     pub report: Report,
 }
@@ -79,6 +81,26 @@ pub enum CloseError {
         provider: ProviderName,
         /// Its accounts.
         known: Vec<String>,
+    },
+    /// A name nobody knows.
+    #[error(
+        "the books know no account {account:?} of {provider}; those known are {}", .known.join(", ")
+    )]
+    UnknownAccount {
+        /// The provider.
+        provider: ProviderName,
+        /// The name that was given.
+        account: String,
+        /// Its accounts.
+        known: Vec<String>,
+    },
+    /// Tax and credits are said as the document prints them, without a sign.
+    #[error("{what}: {amount} is negative; write it without the sign")]
+    Negative {
+        /// Which part of the document.
+        what: &'static str,
+        /// What was typed.
+        amount: String,
     },
     /// What was typed is no amount.
     #[error("{what}: {source}; write it as 1234.56")]
@@ -111,18 +133,18 @@ pub async fn explain(
     if let Some(newest) = reports::newest_report(books, &of).await?
         && newest.inputs_hash == inputs_hash
     {
-        return Ok(Explained { id: newest.report, account, report });
+        return Ok(Explained { id: newest.report, account, inputs_hash, report });
     }
     let status = serde_json::to_value(&report.state).unwrap_or_default();
     let stored = StoredReport {
         report: new_id(clock.now()).to_string(),
         made_at: clock.now(),
-        inputs_hash,
+        inputs_hash: inputs_hash.clone(),
         status: status.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body,
     };
     reports::keep_report(books, &of, &stored).await?;
-    Ok(Explained { id: stored.report, account, report })
+    Ok(Explained { id: stored.report, account, inputs_hash, report })
 }
 
 /// Every attempt behind a finding of a month's report.
@@ -167,9 +189,14 @@ pub async fn say_document(
     if document.total.is_none() && (document.tax.is_some() || document.credits.is_some()) {
         return Err(CloseError::TotalMissing);
     }
+    for (what, part) in [("tax", &document.tax), ("credits", &document.credits)] {
+        if let Some(amount) = part.as_ref().filter(|text| text.starts_with('-')) {
+            return Err(CloseError::Negative { what, amount: amount.clone() });
+        }
+    }
     let account = account(books, month).await?;
     let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
-    let currency = Currency::USD;
+    let currency = billed_in(&import_facts(books, month, &account).await?);
     reports::say_document(books, &of, (clock.now(), actor, currency.as_str()), &document).await?;
     Ok(())
 }
@@ -191,12 +218,11 @@ pub async fn close(
         account: &explained.account,
         period: month.period,
     };
-    let newest = reports::newest_report(books, &of).await?;
     let closing = Closing {
         closed_at: clock.now(),
         actor: actor.to_owned(),
         report: explained.id.clone(),
-        inputs_hash: newest.map(|report| report.inputs_hash).unwrap_or_default(),
+        inputs_hash: explained.inputs_hash.clone(),
         note: note.to_owned(),
     };
     reports::keep_closing(books, &of, &closing).await?;
@@ -206,18 +232,29 @@ pub async fn close(
 /// The account a month is of: named, or the only one that has exports.
 ///
 /// # Errors
-/// [`CloseError::WhichAccount`] where there are several.
+/// [`CloseError::WhichAccount`] where there are several, [`CloseError::UnknownAccount`] where the
+/// one named has neither an export nor an answer that named it as its organization.
 pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError> {
-    if let Some(account) = &month.account {
-        return Ok(account.clone());
-    }
     let records = imports::batches(books).await?;
-    let known: BTreeSet<String> = records
+    let mut known: BTreeSet<String> = records
         .into_iter()
         .filter(|record| record.withdrawn_at.is_none())
         .filter(|record| record.head.provider == month.provider.as_str())
         .map(|record| record.head.account)
         .collect();
+    if let Some(account) = &month.account {
+        if !known.is_empty() {
+            known.extend(facts::organizations(books, &month.provider).await?);
+        }
+        return match known.is_empty() || known.contains(account) {
+            true => Ok(account.clone()),
+            false => Err(CloseError::UnknownAccount {
+                provider: month.provider.clone(),
+                account: account.clone(),
+                known: known.into_iter().collect(),
+            }),
+        };
+    }
     match known.len() {
         0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
         1 => Ok(known.first().cloned().unwrap_or_default()),
@@ -228,17 +265,37 @@ pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError>
     }
 }
 
+/// Whether what a person closed is still what the month's inputs say.
+///
+/// # Errors
+/// [`CloseError`] where the month cannot be explained.
+pub async fn is_stale(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    clock: &Clock,
+) -> Result<Option<bool>, CloseError> {
+    let explained = explain(books, prices, month, clock).await?;
+    let of = MonthOf {
+        provider: month.provider.as_str(),
+        account: &explained.account,
+        period: month.period,
+    };
+    let closing = reports::newest_closing(books, &of).await?;
+    Ok(closing.map(|closing| closing.inputs_hash != explained.inputs_hash))
+}
+
 async fn work(inputs: Inputs) -> Result<Report, CloseError> {
     let work = tokio::task::spawn_blocking(move || reconcile(&inputs));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 
-fn interrupted() -> StoreError {
+pub(crate) fn interrupted() -> StoreError {
     StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
 }
 
 /// Everything the engine is given.
-async fn gather(
+pub(crate) async fn gather(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
@@ -251,7 +308,8 @@ async fn gather(
         start: span.start.plus_micros(-MARGIN_US),
         end: span.end.plus_micros(MARGIN_US),
     };
-    let attempts = facts::attempts(books, provider, &account, around).await?;
+    let own = own_names(books, provider, &account).await?;
+    let attempts = facts::attempts(books, provider, &own, around).await?;
     let imports = import_facts(books, month, &account).await?;
     let document = document(books, month, &account).await?;
     let rates = rates(prices, provider, &attempts, &imports);
@@ -273,6 +331,31 @@ async fn gather(
         exchange: None,
     };
     Ok((account, inputs))
+}
+
+/// The names an account goes by: its own, and the organizations its exports name.
+async fn own_names(
+    books: &Books,
+    provider: &ProviderName,
+    account: &str,
+) -> Result<BTreeSet<String>, CloseError> {
+    let mut own = BTreeSet::from([account.to_owned()]);
+    for record in imports::batches(books).await? {
+        let is_its_own = record.withdrawn_at.is_none()
+            && record.head.provider == provider.as_str()
+            && record.head.account == account;
+        let named = record.summary.pointer("/summary/accounts").filter(|_| is_its_own);
+        let named = named.and_then(|names| names.as_array()).into_iter().flatten();
+        own.extend(named.filter_map(|name| name.as_str()).map(str::to_owned));
+    }
+    Ok(own)
+}
+
+/// The currency of the month's lines; US dollars, which both providers bill in, before there are
+/// any.
+fn billed_in(imports: &[ImportFact]) -> Currency {
+    let mut lines = imports.iter().flat_map(|import| &import.lines);
+    lines.next().map_or(Currency::USD, |line| line.currency)
 }
 
 async fn import_facts(
@@ -359,6 +442,13 @@ async fn ties(books: &Books, provider: &ProviderName) -> Result<Ties, CloseError
                 && let Some(known) = said.get("known")
             {
                 ties.known.insert(name.to_owned(), known.clone());
+            }
+        }
+        for kind in ["project", "workspace"] {
+            if let Some(name) = subject.strip_prefix(&prefix(kind))
+                && let Some(tied) = said.get("tied_to")
+            {
+                ties.scopes.insert(name.to_owned(), tied.clone());
             }
         }
     }

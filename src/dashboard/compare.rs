@@ -150,7 +150,9 @@ fn page_error(error: CloseError) -> PageError {
         CloseError::Store(error) => error.into(),
         CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
         CloseError::WhichAccount { .. }
+        | CloseError::UnknownAccount { .. }
         | CloseError::NotAnAmount { .. }
+        | CloseError::Negative { .. }
         | CloseError::TotalMissing => PageError::NotUnderstood(error.to_string()),
     }
 }

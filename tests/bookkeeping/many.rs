@@ -12,21 +12,21 @@ use crate::house::{House, cost, number};
 
 /// Copies of the only attempt, spread evenly over October 2026.
 const COPIES: [&str; 4] = [
-    "INSERT INTO intents SELECT printf('01a10000-%04x-7000-8000-%012x', n / 65536, n), request, \
-     ordinal, node, boot, 1000 + n, 1790812800000000 + n * (2678400000000 / $1), provider, endpoint, \
+    "INSERT INTO intents SELECT printf('01a10000-%04x-7000-8000-%012x', number / 65536, number), request, \
+     ordinal, node, boot, 1000 + number, 1790812800000000 + number * (2678400000000 / $1), provider, endpoint, \
      method, path, model_requested, stream, credential, caller, team, app, end_user, tags, \
      label_source, max_output, request_bytes, price_version, reservation, prev_hash, hash \
      FROM intents, numbers",
-    "INSERT INTO settlements SELECT printf('01a10000-%04x-7000-8000-%012x', n / 65536, n), revision, \
-     reason, actor, node, boot, 1000 + n, 1790812801000000 + n * (2678400000000 / $1), outcome, \
+    "INSERT INTO settlements SELECT printf('01a10000-%04x-7000-8000-%012x', number / 65536, number), revision, \
+     reason, actor, node, boot, 1000 + number, 1790812801000000 + number * (2678400000000 / $1), outcome, \
      http_status, error, first_byte_us, duration_us, response_bytes, model_served, \
      provider_request_id, provider_response_id, organization, project, workspace, usage_source, \
      usage_raw, usage_flags, conditions, usage_parts, reported_cost, billing_class, body_hash, \
      prev_hash, hash FROM settlements, numbers",
-    "INSERT INTO valuations SELECT printf('01a10000-%04x-7000-8000-%012x', n / 65536, n), revision, \
+    "INSERT INTO valuations SELECT printf('01a10000-%04x-7000-8000-%012x', number / 65536, number), revision, \
      reason, status, currency, total, unpriced, price_version, engine, valued_at \
      FROM valuations, numbers WHERE $1 > 0",
-    "INSERT INTO charges SELECT printf('01a10000-%04x-7000-8000-%012x', n / 65536, n), revision, seq, \
+    "INSERT INTO charges SELECT printf('01a10000-%04x-7000-8000-%012x', number / 65536, number), revision, seq, \
      model, meter, quantity, rate_id, unit_price, per, factors, amount, rounded \
      FROM charges, numbers WHERE $1 > 0",
 ];
@@ -45,8 +45,8 @@ async fn many_attempts_are_read_back_whole() {
     node.post().await;
     for copy in COPIES {
         let sql = format!(
-            "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers \
-             WHERE n + 1 < $1) {copy}"
+            "WITH RECURSIVE numbers (number) AS (SELECT 0 UNION ALL SELECT number + 1 \
+             FROM numbers WHERE number + 1 < $1) {copy}"
         );
         let sql = sqlx::AssertSqlSafe(sql);
         sqlx::query(sql).bind(count).execute(books.writer()).await.unwrap();

@@ -125,7 +125,7 @@ pub async fn explain(
     month: &Month,
     clock: &Clock,
 ) -> Result<Explained, CloseError> {
-    let (account, inputs) = gather(books, prices, month, clock).await?;
+    let (account, inputs) = gather(books, prices, month).await?;
     let report = work(inputs).await?;
     let body = serde_json::to_string(&report).unwrap_or_default();
     let inputs_hash = hex(&Sha256::digest(body.as_bytes()));
@@ -156,9 +156,9 @@ pub async fn attempts_behind(
     prices: &PriceTable,
     month: &Month,
     finding: &str,
-    clock: &Clock,
+    _clock: &Clock,
 ) -> Result<Vec<AttemptId>, CloseError> {
-    let (_, inputs) = gather(books, prices, month, clock).await?;
+    let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
     let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
@@ -299,7 +299,6 @@ pub(crate) async fn gather(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
-    clock: &Clock,
 ) -> Result<(String, Inputs), CloseError> {
     let account = account(books, month).await?;
     let provider = &month.provider;
@@ -325,8 +324,8 @@ pub(crate) async fn gather(
         ties: ties(books, provider).await?,
         aliases: BTreeMap::new(),
         gaps: facts::gaps(books, span).await?,
-        // Books without any attempt cover nothing yet.
-        books_began: Some(facts::books_began(books).await?.unwrap_or_else(|| clock.now())),
+        // Books without any attempt cover nothing of the month, whenever that is asked.
+        books_began: Some(facts::books_began(books).await?.unwrap_or(span.end)),
         document,
         exchange: None,
     };

@@ -98,8 +98,7 @@ async fn fill(folder: &Path) {
 
 /// The fastest of the rounds, and how long the page is.
 async fn ask(url: &str) -> (Duration, usize) {
-    let client: Client<_, Empty<bytes::Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
+    let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let (mut best, mut bytes) = (Duration::MAX, 0);
     for _ in 0..ROUNDS {
         let begun = Instant::now();

@@ -89,8 +89,7 @@ async fn compare() {
         Target { name: "floor", address: floor_at, pid: floor.pid() },
         Target { name: "counterfoil", address: gateway_at, pid: gateway.pid() },
     ];
-    let rounds: usize =
-        std::env::var("BENCH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    let rounds: usize = std::env::var("BENCH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |part: &str| only.is_empty() || only == part;
     let mut best = Best::default();
@@ -214,7 +213,10 @@ async fn with_memory(mock_at: std::net::SocketAddr, floor: Target) {
 
 fn print(best: &Best) {
     let head = ["direct", "floor", "counterfoil", "x floor", "added"];
-    println!("{:<48}{:>9}{:>9}{:>12}{:>9}{:>9}", "best of rounds", head[0], head[1], head[2], head[3], head[4]);
+    println!(
+        "{:<48}{:>9}{:>9}{:>12}{:>9}{:>9}",
+        "best of rounds", head[0], head[1], head[2], head[3], head[4]
+    );
     for row in [ONE, FIRST, RATE_50, RATE_99, CALL, CHUNK] {
         let (direct, floor) = (best.of(row, "direct"), best.of(row, "floor"));
         let ours = best.of(row, "counterfoil");

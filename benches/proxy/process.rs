@@ -57,7 +57,11 @@ impl Running {
         command.arg("serve").arg("--config").arg(&config).arg("--data").arg(folder.join("data"));
         let file = std::fs::File::create(&log).unwrap();
         let running = Self(command.stdout(Stdio::null()).stderr(file).spawn().unwrap());
-        assert!(answers(listen, "/readyz"), "no gateway: {}", std::fs::read_to_string(&log).unwrap());
+        assert!(
+            answers(listen, "/readyz"),
+            "no gateway: {}",
+            std::fs::read_to_string(&log).unwrap()
+        );
         running
     }
 

@@ -42,7 +42,8 @@ static STREAM_ANSWER: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
             "data: {{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"gpt-4o-mini-2024-07-18\",\"choices\":[{choices}],\"usage\":{usage}}}\n\n"
         ))
     };
-    let choice = r#"{"index":0,"delta":{"content":" market"},"logprobs":null,"finish_reason":null}"#;
+    let choice =
+        r#"{"index":0,"delta":{"content":" market"},"logprobs":null,"finish_reason":null}"#;
     let mut chunks = vec![chunk(choice, "null"); STREAM_CHUNKS];
     chunks.push(chunk("", r#"{"prompt_tokens":80,"completion_tokens":50,"total_tokens":130}"#));
     chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
@@ -60,16 +61,17 @@ pub(crate) async fn mock(listen: SocketAddr) {
             return reply("application/json", Body::from(JSON_ANSWER.clone()));
         }
         let drips = memmem::find(&body, DRIP.as_bytes()).is_some();
-        let chunks = futures_util::stream::unfold(STREAM_ANSWER.iter(), move |mut rest| async move {
-            let chunk = rest.next()?.clone();
-            // One frame a poll, so that each travels on its own.
-            if drips {
-                tokio::time::sleep(CHUNK_EVERY).await;
-            } else {
-                tokio::task::yield_now().await;
-            }
-            Some((Ok::<_, Infallible>(chunk), rest))
-        });
+        let chunks =
+            futures_util::stream::unfold(STREAM_ANSWER.iter(), move |mut rest| async move {
+                let chunk = rest.next()?.clone();
+                // One frame a poll, so that each travels on its own.
+                if drips {
+                    tokio::time::sleep(CHUNK_EVERY).await;
+                } else {
+                    tokio::task::yield_now().await;
+                }
+                Some((Ok::<_, Infallible>(chunk), rest))
+            });
         reply("text/event-stream", Body::from_stream(chunks))
     };
     serve(listen, axum::Router::new().fallback(answer)).await;

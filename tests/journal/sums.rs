@@ -72,9 +72,8 @@ proptest! {
 async fn books_from_before_the_sums_by_day_have_them_once_opened() {
     let mut house = House::build().await;
     let hours = (0..60).map(|hour| START.plus_micros(hour * HOUR_US)).zip(1..);
-    let entries = hours.flat_map(|(at, number)| {
-        [sent(intent_at(number, at)), settled(settlement(number, 3, 2))]
-    });
+    let entries = hours
+        .flat_map(|(at, number)| [sent(intent_at(number, at)), settled(settlement(number, 3, 2))]);
     house.post(entries).await;
     let folder = house.close().await;
     let path = folder.path().join(BOOKS_FILE);

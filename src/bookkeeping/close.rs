@@ -213,6 +213,21 @@ pub async fn close(
     clock: &Clock,
 ) -> Result<Explained, CloseError> {
     let explained = explain(books, prices, month, clock).await?;
+    close_on(books, month, &explained, (actor, note), clock).await?;
+    Ok(explained)
+}
+
+/// A person closes a month on this report of it, which they have read.
+///
+/// # Errors
+/// [`CloseError`] where the books do not take it.
+pub async fn close_on(
+    books: &Books,
+    month: &Month,
+    explained: &Explained,
+    (actor, note): (&str, &str),
+    clock: &Clock,
+) -> Result<(), CloseError> {
     let of = MonthOf {
         provider: month.provider.as_str(),
         account: &explained.account,
@@ -225,8 +240,7 @@ pub async fn close(
         inputs_hash: explained.inputs_hash.clone(),
         note: note.to_owned(),
     };
-    reports::keep_closing(books, &of, &closing).await?;
-    Ok(explained)
+    Ok(reports::keep_closing(books, &of, &closing).await?)
 }
 
 /// The account a month is of: named, or the only one that has exports.

@@ -115,7 +115,10 @@ pub fn inferred_ties(
         alike.iter().map(|one| proposal(&one.key, &one.credential)).collect();
     for (key, credential) in alone_in_their_scope(inputs, keys) {
         let is_new = |tie: &KeyTie| tie.key != key && tie.credential != credential;
-        if taken.is_free(&key) && !taken.credentials.contains(&credential) && found.iter().all(is_new) {
+        if taken.is_free(&key)
+            && !taken.credentials.contains(&credential)
+            && found.iter().all(is_new)
+        {
             found.push(proposal(&key, &credential));
         }
     }

@@ -254,7 +254,12 @@ impl Shared {
     }
 
     /// The price of one atom with its factors, where it is a finite decimal.
-    fn unit_price(&mut self, rate_id: &Arc<str>, meter: Meter, of: &WrittenCharge<'_>) -> Option<Decimal> {
+    fn unit_price(
+        &mut self,
+        rate_id: &Arc<str>,
+        meter: Meter,
+        of: &WrittenCharge<'_>,
+    ) -> Option<Decimal> {
         let key = (Arc::clone(rate_id), meter);
         *self.prices.entry(key).or_insert_with(|| unit_price(of, meter))
     }
@@ -273,9 +278,8 @@ fn unit_price(charge: &WrittenCharge<'_>, meter: Meter) -> Option<Decimal> {
 fn fact(written: Written<'_>, shared: &mut Shared) -> Result<AttemptFact, StoreError> {
     let endpoint =
         written.endpoint.parse().map_err(|_| unreadable("endpoint", written.endpoint))?;
-    let mut name = |text: &Option<Cow<'_, str>>| {
-        text.as_deref().map(|text| ModelName::new(shared.text(text)))
-    };
+    let mut name =
+        |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| ModelName::new(shared.text(text)));
     let model_requested = name(&written.model_requested);
     let own_model = name(&written.model_served).or_else(|| model_requested.clone());
     let own_model = own_model.unwrap_or_else(|| ModelName::new(""));
@@ -330,8 +334,7 @@ fn charges<'a>(
     shared: &mut Shared,
 ) -> Result<Charges<'a>, StoreError> {
     let read = |charge: &'a WrittenCharge<'a>| {
-        let meter: Meter =
-            charge.meter.parse().map_err(|_| unreadable("meter", charge.meter))?;
+        let meter: Meter = charge.meter.parse().map_err(|_| unreadable("meter", charge.meter))?;
         let rate_id = shared.text(charge.rate_id);
         let fact = ChargeFact {
             unit_price: shared.unit_price(&rate_id, meter, charge),

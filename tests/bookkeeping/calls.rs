@@ -1,11 +1,14 @@
 //! Calls that passed here, as posting brings them into the books: priced by the built-in table.
 
+use counterfoil::ledger::count::Count;
 use counterfoil::ledger::entry::Entry;
 use counterfoil::ledger::gap::{CoverageGap, GapReason};
 use counterfoil::ledger::intent::{Credential, CredentialKind, Intent, LabelSource, Labels};
 use counterfoil::ledger::settlement::{BillingClass, Outcome, PayingAccount, Settlement};
 use counterfoil::meter::{Meter, Quantities};
-use counterfoil::names::{AttemptId, CredentialId, Endpoint, ModelName, ProviderName, RequestId, new_id};
+use counterfoil::names::{
+    AttemptId, CredentialId, Endpoint, ModelName, ProviderName, RequestId, new_id,
+};
 use counterfoil::period::{ChargePeriod, Timestamp};
 use counterfoil::pricing::rate::rate;
 use counterfoil::pricing::table::PriceTable;
@@ -23,6 +26,8 @@ pub struct Call<'a> {
     pub model: &'a str,
     pub input: u64,
     pub output: u64,
+    /// Our own count of both sides.
+    pub counted: Option<(u64, u64)>,
     pub settled: bool,
 }
 
@@ -35,6 +40,7 @@ impl Default for Call<'_> {
             model: "gpt-5-2025-08-07",
             input: 1_000_000,
             output: 0,
+            counted: None,
             settled: true,
         }
     }
@@ -53,7 +59,6 @@ impl<'a> Node<'a> {
         Self { books, table: PriceTable::builtin().unwrap(), records: Vec::new(), n: 0 }
     }
 
-
     pub fn call(&mut self, call: Call<'_>) -> AttemptId {
         let started_at: Timestamp = call.at.parse().unwrap();
         let attempt = AttemptId::from_uuid(new_id(started_at));
@@ -61,6 +66,18 @@ impl<'a> Node<'a> {
         if call.settled {
             let settlement = self.settlement(attempt, started_at, &call);
             self.entry(Entry::Settlement(Box::new(settlement)));
+        }
+        if let Some((input, output)) = call.counted {
+            self.entry(Entry::Count(Box::new(Count {
+                attempt,
+                counted_at: started_at,
+                input: Some(input),
+                output: Some(output),
+                method: "exact".to_owned(),
+                encoding: "o200k_base".to_owned(),
+                basis: "other_tokenizer".to_owned(),
+                estimated_parts: Vec::new(),
+            })));
         }
         attempt
     }
@@ -75,8 +92,12 @@ impl<'a> Node<'a> {
     }
 
     pub async fn post(&mut self) {
+        self.post_as("node-1").await;
+    }
+
+    pub async fn post_as(&mut self, node: &str) {
         let records = std::mem::take(&mut self.records);
-        post(self.books, "node-1", &records).await.unwrap();
+        post(self.books, node, &records).await.unwrap();
     }
 
     fn entry(&mut self, entry: Entry) {

@@ -160,7 +160,8 @@ async fn a_document_is_bridged_from_the_export_and_kept_in_its_currency() {
     let month = Month { account: Some("org-euro".to_owned()), ..october() };
     let words = DocumentWords { total: Some("38.75".to_owned()), ..DocumentWords::default() };
     close::say_document(&books, &month, &words, "test", &clock(LATER)).await.unwrap();
-    let said = "SELECT COUNT(*) FROM invoice_documents WHERE account = 'org-euro' AND currency = 'EUR'";
+    let said =
+        "SELECT COUNT(*) FROM invoice_documents WHERE account = 'org-euro' AND currency = 'EUR'";
     assert_eq!(number(&books, said).await, 1);
     books.close().await;
     let ran = house.run(["reconcile", "openai", "2026-10", "--account", "org-euro"]);

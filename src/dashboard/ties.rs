@@ -178,7 +178,7 @@ pub(crate) async fn proposals(
             account: Some(account.clone()),
             period,
         };
-        match ties::proposals(&state.books, &state.prices, &month, &state.clock).await {
+        match ties::proposals(&state.books, &state.prices, &month).await {
             Ok(found) => proposals.found.extend(found.into_iter().map(|proposal| ProposedTie {
                 tokens: format::count(proposal.tokens),
                 month: month_text(period),

@@ -45,6 +45,10 @@ impl CredentialLine {
     fn attempts_text(&self) -> String {
         format::count(self.attempts_30_days)
     }
+
+    fn short(&self) -> String {
+        ties::fingerprint(&self.credential)
+    }
 }
 
 /// A credential.

@@ -28,12 +28,15 @@ pub(crate) fn beside(model: &str, reported: Option<u64>, counted: Option<u64>) -
         return Beside { ratio_permille: None, usual_band: None, is_unusual: false, ratio };
     };
     let usual_band = usual_band(model);
-    let is_outside = usual_band.is_some_and(|band| !band.holds(reported, counted));
+    let hundredths = hundredths(reported, counted);
+    // As printed: a ratio that reads like the band's end is not odd for digits nobody sees.
+    let printed = u64::try_from(hundredths).unwrap_or(u64::MAX);
+    let is_outside = usual_band.is_some_and(|band| !band.holds(printed, 100));
     Beside {
         ratio_permille: ratio_permille(reported, counted),
         usual_band,
         is_unusual: is_outside && counted >= LONG_ENOUGH,
-        ratio: ratio(reported, counted),
+        ratio: format!("{}.{:02} ×", hundredths / 100, hundredths % 100),
     }
 }
 
@@ -45,11 +48,9 @@ impl Beside {
     }
 }
 
-/// `1.31 ×`, rounded half to even.
-fn ratio(reported: u64, counted: u64) -> String {
-    let hundredths =
-        format::divide_half_even(u128::from(reported) * 100, u128::from(counted).max(1));
-    format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
+/// The ratio in hundredths, rounded half to even.
+fn hundredths(reported: u64, counted: u64) -> u128 {
+    format::divide_half_even(u128::from(reported) * 100, u128::from(counted).max(1))
 }
 
 #[cfg(test)]
@@ -62,6 +63,8 @@ mod tests {
         assert_eq!(usual.words().as_deref(), Some("for this model 1.20–1.50 ×, here 1.31 ×"));
         assert_eq!((usual.ratio_permille, usual.is_unusual), (Some(1_310), false));
         assert!(beside("claude-sonnet-5", Some(1_900), Some(1_000)).is_unusual);
+        assert!(!beside("claude-sonnet-5", Some(1_196), Some(1_000)).is_unusual, "reads 1.20");
+        assert!(beside("claude-sonnet-5", Some(1_194), Some(1_000)).is_unusual, "reads 1.19");
         assert!(!beside("claude-sonnet-5", Some(19), Some(10)).is_unusual);
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct ProposedTie {
     pub(crate) account: String,
     pub(crate) period: BillingPeriod,
     #[serde(skip)]
+    pub(crate) key: String,
+    #[serde(skip)]
     pub(crate) month: String,
     #[serde(skip)]
     pub(crate) tokens: String,
@@ -102,7 +104,8 @@ pub(crate) async fn on_bills(
     for known in credentials {
         let tied_to = said(&format!("credential:{}", known.credential), "tied_to");
         if !tied_to.is_empty() {
-            holders.entry(tied_to).or_default().push(format!("…{}", known.hint));
+            let key = hint_and_id(&known.hint, &known.credential);
+            holders.entry(tied_to).or_default().push(key);
         }
     }
     let name = |(provider, kind, name): (String, String, String)| {
@@ -134,7 +137,9 @@ fn choices(
 ) -> Vec<(String, String)> {
     if kind == "key" {
         let own = credentials.iter().filter(|known| known.provider == provider);
-        return own.map(|own| (own.credential.clone(), format!("…{}", own.hint))).collect();
+        return own
+            .map(|own| (own.credential.clone(), hint_and_id(&own.hint, &own.credential)))
+            .collect();
     }
     let own = scopes.iter().filter(|(of, sort, _)| of == provider && sort == kind);
     own.map(|(_, _, name)| (name.clone(), name.clone())).collect()
@@ -180,6 +185,7 @@ pub(crate) async fn proposals(
         };
         match ties::proposals(&state.books, &state.prices, &month).await {
             Ok(found) => proposals.found.extend(found.into_iter().map(|proposal| ProposedTie {
+                key: hint_and_id(&proposal.hint, proposal.credential.as_str()),
                 tokens: format::count(proposal.tokens),
                 month: month_text(period),
                 account: account.clone(),
@@ -190,6 +196,16 @@ pub(crate) async fn proposals(
         }
     }
     Ok(proposals)
+}
+
+/// Enough of a credential's fingerprint to tell keys of one team apart.
+pub(crate) fn fingerprint(credential: &str) -> String {
+    credential.chars().take(8).collect()
+}
+
+/// `…x4Qm (8e543c8a)`: two keys may end alike.
+fn hint_and_id(hint: &str, credential: &str) -> String {
+    format!("…{hint} ({})", fingerprint(credential))
 }
 
 fn page_error(error: TieError) -> PageError {

@@ -69,7 +69,7 @@ pub struct Running {
     books: Books,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
-    posting: JoinHandle<()>,
+    posting: oneshot::Receiver<()>,
     stop_posting: oneshot::Sender<()>,
     retention: JoinHandle<()>,
     patience: Duration,
@@ -211,7 +211,8 @@ async fn assemble(
         drops: Drops::default(),
     });
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
-    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
+    let posting = poster.run_apart(async move { drop(posting_stopped.await) });
+    let posting = posting.map_err(PostError::Thread)?;
     let (stop, stopped) = watch::channel(false);
     let mut until_stopped = stopped.clone();
     let retention = tokio::spawn(retention::run(

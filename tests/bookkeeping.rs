@@ -8,6 +8,8 @@
     reason = "a test that cannot go on should fail loudly, one that compares nothing should say so"
 )]
 
+#[path = "bookkeeping/calls.rs"]
+mod calls;
 #[path = "bookkeeping/exports.rs"]
 mod exports;
 #[path = "bookkeeping/hostile.rs"]
@@ -16,9 +18,15 @@ mod hostile;
 mod house;
 #[path = "bookkeeping/interrupted.rs"]
 mod interrupted;
+#[path = "bookkeeping/many.rs"]
+mod many;
 #[path = "bookkeeping/misuse.rs"]
 mod misuse;
+#[path = "bookkeeping/months.rs"]
+mod months;
 #[path = "bookkeeping/packings.rs"]
 mod packings;
 #[path = "bookkeeping/replaced.rs"]
 mod replaced;
+#[path = "bookkeeping/ties.rs"]
+mod ties;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::meter::Meter;
@@ -58,6 +59,8 @@ pub struct Explained {
     pub id: String,
     /// The account it is of.
     pub account: String,
+    /// Hash of the report's text; another one than a closing's means the month is stale.
+    pub inputs_hash: String,
     /// The report.
     pub report: Report,
 }
@@ -78,6 +81,26 @@ pub enum CloseError {
         provider: ProviderName,
         /// Its accounts.
         known: Vec<String>,
+    },
+    /// A name nobody knows.
+    #[error(
+        "the books know no account {account:?} of {provider}; those known are {}", .known.join(", ")
+    )]
+    UnknownAccount {
+        /// The provider.
+        provider: ProviderName,
+        /// The name that was given.
+        account: String,
+        /// Its accounts.
+        known: Vec<String>,
+    },
+    /// Tax and credits are said as the document prints them, without a sign.
+    #[error("{what}: {amount} is negative; write it without the sign")]
+    Negative {
+        /// Which part of the document.
+        what: &'static str,
+        /// What was typed.
+        amount: String,
     },
     /// What was typed is no amount.
     #[error("{what}: {source}; write it as 1234.56")]
@@ -102,7 +125,7 @@ pub async fn explain(
     month: &Month,
     clock: &Clock,
 ) -> Result<Explained, CloseError> {
-    let (account, inputs) = gather(books, prices, month, clock).await?;
+    let (account, inputs) = gather(books, prices, month).await?;
     let report = work(inputs).await?;
     let body = serde_json::to_string(&report).unwrap_or_default();
     let inputs_hash = hex(&Sha256::digest(body.as_bytes()));
@@ -110,18 +133,18 @@ pub async fn explain(
     if let Some(newest) = reports::newest_report(books, &of).await?
         && newest.inputs_hash == inputs_hash
     {
-        return Ok(Explained { id: newest.report, account, report });
+        return Ok(Explained { id: newest.report, account, inputs_hash, report });
     }
     let status = serde_json::to_value(&report.state).unwrap_or_default();
     let stored = StoredReport {
         report: new_id(clock.now()).to_string(),
         made_at: clock.now(),
-        inputs_hash,
-        status: status.as_str().map_or_else(|| status.to_string(), str::to_owned),
+        inputs_hash: inputs_hash.clone(),
+        status: status.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body,
     };
     reports::keep_report(books, &of, &stored).await?;
-    Ok(Explained { id: stored.report, account, report })
+    Ok(Explained { id: stored.report, account, inputs_hash, report })
 }
 
 /// Every attempt behind a finding of a month's report.
@@ -133,9 +156,9 @@ pub async fn attempts_behind(
     prices: &PriceTable,
     month: &Month,
     finding: &str,
-    clock: &Clock,
+    _clock: &Clock,
 ) -> Result<Vec<AttemptId>, CloseError> {
-    let (_, inputs) = gather(books, prices, month, clock).await?;
+    let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
     let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
@@ -166,9 +189,14 @@ pub async fn say_document(
     if document.total.is_none() && (document.tax.is_some() || document.credits.is_some()) {
         return Err(CloseError::TotalMissing);
     }
+    for (what, part) in [("tax", &document.tax), ("credits", &document.credits)] {
+        if let Some(amount) = part.as_ref().filter(|text| text.starts_with('-')) {
+            return Err(CloseError::Negative { what, amount: amount.clone() });
+        }
+    }
     let account = account(books, month).await?;
     let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
-    let currency = Currency::USD;
+    let currency = billed_in(&import_facts(books, month, &account).await?);
     reports::say_document(books, &of, (clock.now(), actor, currency.as_str()), &document).await?;
     Ok(())
 }
@@ -185,38 +213,62 @@ pub async fn close(
     clock: &Clock,
 ) -> Result<Explained, CloseError> {
     let explained = explain(books, prices, month, clock).await?;
+    close_on(books, month, &explained, (actor, note), clock).await?;
+    Ok(explained)
+}
+
+/// A person closes a month on this report of it, which they have read.
+///
+/// # Errors
+/// [`CloseError`] where the books do not take it.
+pub async fn close_on(
+    books: &Books,
+    month: &Month,
+    explained: &Explained,
+    (actor, note): (&str, &str),
+    clock: &Clock,
+) -> Result<(), CloseError> {
     let of = MonthOf {
         provider: month.provider.as_str(),
         account: &explained.account,
         period: month.period,
     };
-    let newest = reports::newest_report(books, &of).await?;
     let closing = Closing {
         closed_at: clock.now(),
         actor: actor.to_owned(),
         report: explained.id.clone(),
-        inputs_hash: newest.map(|report| report.inputs_hash).unwrap_or_default(),
+        inputs_hash: explained.inputs_hash.clone(),
         note: note.to_owned(),
     };
-    reports::keep_closing(books, &of, &closing).await?;
-    Ok(explained)
+    Ok(reports::keep_closing(books, &of, &closing).await?)
 }
 
 /// The account a month is of: named, or the only one that has exports.
 ///
 /// # Errors
-/// [`CloseError::WhichAccount`] where there are several.
+/// [`CloseError::WhichAccount`] where there are several, [`CloseError::UnknownAccount`] where the
+/// one named has neither an export nor an answer that named it as its organization.
 pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError> {
-    if let Some(account) = &month.account {
-        return Ok(account.clone());
-    }
     let records = imports::batches(books).await?;
-    let known: BTreeSet<String> = records
+    let mut known: BTreeSet<String> = records
         .into_iter()
         .filter(|record| record.withdrawn_at.is_none())
         .filter(|record| record.head.provider == month.provider.as_str())
         .map(|record| record.head.account)
         .collect();
+    if let Some(account) = &month.account {
+        if !known.is_empty() {
+            known.extend(facts::organizations(books, &month.provider).await?);
+        }
+        return match known.is_empty() || known.contains(account) {
+            true => Ok(account.clone()),
+            false => Err(CloseError::UnknownAccount {
+                provider: month.provider.clone(),
+                account: account.clone(),
+                known: known.into_iter().collect(),
+            }),
+        };
+    }
     match known.len() {
         0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
         1 => Ok(known.first().cloned().unwrap_or_default()),
@@ -227,21 +279,40 @@ pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError>
     }
 }
 
+/// Whether what a person closed is still what the month's inputs say.
+///
+/// # Errors
+/// [`CloseError`] where the month cannot be explained.
+pub async fn is_stale(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    clock: &Clock,
+) -> Result<Option<bool>, CloseError> {
+    let explained = explain(books, prices, month, clock).await?;
+    let of = MonthOf {
+        provider: month.provider.as_str(),
+        account: &explained.account,
+        period: month.period,
+    };
+    let closing = reports::newest_closing(books, &of).await?;
+    Ok(closing.map(|closing| closing.inputs_hash != explained.inputs_hash))
+}
+
 async fn work(inputs: Inputs) -> Result<Report, CloseError> {
     let work = tokio::task::spawn_blocking(move || reconcile(&inputs));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 
-fn interrupted() -> StoreError {
+pub(crate) fn interrupted() -> StoreError {
     StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
 }
 
 /// Everything the engine is given.
-async fn gather(
+pub(crate) async fn gather(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
-    clock: &Clock,
 ) -> Result<(String, Inputs), CloseError> {
     let account = account(books, month).await?;
     let provider = &month.provider;
@@ -250,7 +321,8 @@ async fn gather(
         start: span.start.plus_micros(-MARGIN_US),
         end: span.end.plus_micros(MARGIN_US),
     };
-    let attempts = facts::attempts(books, provider, &account, around).await?;
+    let own = own_names(books, provider, &account).await?;
+    let attempts = facts::attempts(books, provider, &own, around).await?;
     let imports = import_facts(books, month, &account).await?;
     let document = document(books, month, &account).await?;
     let rates = rates(prices, provider, &attempts, &imports);
@@ -266,12 +338,37 @@ async fn gather(
         ties: ties(books, provider).await?,
         aliases: BTreeMap::new(),
         gaps: facts::gaps(books, span).await?,
-        // Books without any attempt cover nothing yet.
-        books_began: Some(facts::books_began(books).await?.unwrap_or_else(|| clock.now())),
+        // Books without any attempt cover nothing of the month, whenever that is asked.
+        books_began: Some(facts::books_began(books).await?.unwrap_or(span.end)),
         document,
         exchange: None,
     };
     Ok((account, inputs))
+}
+
+/// The names an account goes by: its own, and the organizations its exports name.
+async fn own_names(
+    books: &Books,
+    provider: &ProviderName,
+    account: &str,
+) -> Result<BTreeSet<String>, CloseError> {
+    let mut own = BTreeSet::from([account.to_owned()]);
+    for record in imports::batches(books).await? {
+        let is_its_own = record.withdrawn_at.is_none()
+            && record.head.provider == provider.as_str()
+            && record.head.account == account;
+        let named = record.summary.pointer("/summary/accounts").filter(|_| is_its_own);
+        let named = named.and_then(|names| names.as_array()).into_iter().flatten();
+        own.extend(named.filter_map(|name| name.as_str()).map(str::to_owned));
+    }
+    Ok(own)
+}
+
+/// The currency of the month's lines; US dollars, which both providers bill in, before there are
+/// any.
+fn billed_in(imports: &[ImportFact]) -> Currency {
+    let mut lines = imports.iter().flat_map(|import| &import.lines);
+    lines.next().map_or(Currency::USD, |line| line.currency)
 }
 
 async fn import_facts(
@@ -358,6 +455,13 @@ async fn ties(books: &Books, provider: &ProviderName) -> Result<Ties, CloseError
                 && let Some(known) = said.get("known")
             {
                 ties.known.insert(name.to_owned(), known.clone());
+            }
+        }
+        for kind in ["project", "workspace"] {
+            if let Some(name) = subject.strip_prefix(&prefix(kind))
+                && let Some(tied) = said.get("tied_to")
+            {
+                ties.scopes.insert(name.to_owned(), tied.clone());
             }
         }
     }

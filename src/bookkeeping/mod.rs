@@ -7,4 +7,5 @@ pub mod post;
 pub mod preview;
 pub mod read_export;
 pub mod retention;
+pub mod ties;
 pub mod verify;

@@ -313,12 +313,21 @@ fn reach(part: &PartRead) -> String {
 
 /// The other export of the provider that these days lack.
 fn still_missing(part: &PartRead, account: Option<&str>, known: &[BatchRecord]) -> Option<String> {
+    let own: Vec<String> = part.summary.days.iter().map(ToString::to_string).collect();
+    // Only an import of the same days makes up for what this file lacks.
+    let shares_a_day = |record: &BatchRecord| {
+        let days = record.summary.get("days").and_then(|days| days.as_array());
+        days.is_some_and(|days| {
+            days.iter().filter_map(|day| day.as_str()).any(|day| own.iter().any(|own| own == day))
+        })
+    };
     let has = |side: &str| {
         known.iter().any(|record| {
             record.withdrawn_at.is_none()
                 && record.head.provider == part.format.provider()
                 && Some(record.head.account.as_str()) == account
                 && record.head.format.contains(side)
+                && shares_a_day(record)
         })
     };
     match part.format {

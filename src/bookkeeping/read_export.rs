@@ -48,9 +48,9 @@ pub(crate) struct PartRead {
 }
 
 /// Rows in one transaction.
-const CHUNK_ROWS: usize = 1_000;
+const CHUNK_ROWS: usize = 500;
 /// Bytes of text in one transaction, so that rows of huge cells take no more memory than others.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 512 << 10;
 
 impl ExportFile {
     /// Opens the bytes.

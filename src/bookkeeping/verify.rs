@@ -285,7 +285,8 @@ async fn look_over(books: &Books, found: &mut Verification) -> Result<(), PostEr
     }
     found.rollups_equal = rollups::equal_the_records(books).await?;
     if !found.rollups_equal {
-        found.problem("sums by hour differ from the records they were added from".to_owned());
+        found
+            .problem("sums by hour or day differ from the records they were added from".to_owned());
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ fn show(explained: &Explained, json: bool) {
             "{what:<60} {:>24}  {}; {}",
             canonical_text(finding.amount),
             finding.confidence_words,
-            finding.mover.words(),
+            finding.move_words(),
         ));
     }
     print(&format!("{:<60} {:>24}", "billed, by the export", canonical_text(report.billed)));

@@ -1,6 +1,6 @@
 //! `/accounts`: every credential seen, what it spent, whose it is, and its tie to the bill.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -16,6 +16,7 @@ use crate::dashboard::page::{
 };
 use crate::dashboard::spend;
 use crate::dashboard::state::DashboardState;
+use crate::dashboard::ties::{self, BilledName, ProposedTie};
 use crate::dashboard::view::{Query, encode_text};
 use crate::money::Currency;
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
@@ -30,7 +31,10 @@ pub struct Accounts {
     #[serde(skip)]
     chrome: Chrome,
     credentials: Vec<CredentialLine>,
+    proposed: Vec<ProposedTie>,
     on_bills: Vec<BilledName>,
+    #[serde(skip)]
+    unread: Vec<String>,
     #[serde(skip)]
     notice: Option<String>,
     #[serde(skip)]
@@ -70,17 +74,6 @@ struct CredentialLine {
     requests: String,
     #[serde(skip)]
     choices: Vec<String>,
-}
-
-/// A key, project or workspace an export names.
-#[derive(Clone, Debug, Serialize)]
-struct BilledName {
-    subject: String,
-    provider: String,
-    kind: String,
-    name: String,
-    tied: bool,
-    known: String,
 }
 
 const ATTRIBUTES: [&str; 4] = ["name", "team", "tied_to", "known"];
@@ -156,9 +149,10 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
         .map(|sum| (sum.group.clone(), (sum.spent.of(currency), sum.attempts)))
         .collect();
     let remarks = store::remarks(&state.books).await?;
-    let since = BillingPeriod::containing(now).previous().previous().first_day();
-    let on_bills = billed_names(&store::billed_names(&state.books, since).await?, &remarks);
+    let since = BillingPeriod::containing(now).previous().previous();
     let credentials = store::credentials(&state.books).await?;
+    let on_bills = ties::on_bills(state, since, &credentials, &remarks).await?;
+    let proposals = ties::proposals(state, since, &credentials, &remarks, &on_bills).await?;
     let line = |known: CredentialRecord| {
         let none = (Money::new(crate::money::Amount::ZERO, currency), 0);
         let sum = sums.get(&known.credential).copied().unwrap_or(none);
@@ -167,6 +161,8 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
     Ok(Accounts {
         chrome: Chrome::new(state, "Accounts", "/accounts", "/accounts", ""),
         credentials: credentials.into_iter().map(line).collect(),
+        proposed: proposals.found,
+        unread: proposals.unread,
         on_bills,
         notice: query.get("notice").map(|text| text.chars().take(300).collect()),
         base_url: state.proxy_base_url.clone(),
@@ -203,24 +199,11 @@ fn credential_line(
     }
 }
 
-fn billed_names(found: &[(String, String, String)], remarks: &Remarks) -> Vec<BilledName> {
-    let tied: BTreeSet<&String> = remarks.values().filter_map(|said| said.get("tied_to")).collect();
-    let name = |(provider, kind, name): &(String, String, String)| {
-        let subject = format!("{kind}:{provider}/{name}");
-        BilledName {
-            provider: provider.clone(),
-            kind: kind.clone(),
-            name: name.clone(),
-            tied: tied.contains(&subject),
-            known: remarks
-                .get(&subject)
-                .and_then(|said| said.get("known"))
-                .cloned()
-                .unwrap_or_default(),
-            subject,
-        }
-    };
-    found.iter().map(name).collect()
+impl Accounts {
+    /// Names on bills that nobody said anything of and no answer named.
+    fn open(&self) -> usize {
+        self.on_bills.iter().filter(|name| name.is_open()).count()
+    }
 }
 
 impl Page for Accounts {

@@ -81,7 +81,7 @@ pub async fn requests(
     answer.unwrap_or_else(|error| error.reply(&state, face))
 }
 
-fn month_of(provider: &str, period: BillingPeriod, account: &str) -> Month {
+pub(crate) fn month_of(provider: &str, period: BillingPeriod, account: &str) -> Month {
     Month {
         provider: ProviderName::new(provider),
         account: (!account.is_empty()).then(|| account.to_owned()),
@@ -145,12 +145,14 @@ async fn behind(
     })
 }
 
-fn page_error(error: CloseError) -> PageError {
+pub(crate) fn page_error(error: CloseError) -> PageError {
     match error {
         CloseError::Store(error) => error.into(),
         CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
         CloseError::WhichAccount { .. }
+        | CloseError::UnknownAccount { .. }
         | CloseError::NotAnAmount { .. }
+        | CloseError::Negative { .. }
         | CloseError::TotalMissing => PageError::NotUnderstood(error.to_string()),
     }
 }

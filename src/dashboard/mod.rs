@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod beside;
 pub mod chart;
 pub mod claim;
+pub mod closing;
 pub mod compare;
 pub mod drops;
 pub mod format;
@@ -24,6 +26,7 @@ pub mod request_usage;
 pub mod requests;
 pub mod spend;
 pub mod state;
+pub mod ties;
 pub mod upload;
 pub mod view;
 
@@ -58,6 +61,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/accounts.json", get(accounts::show))
         .route("/accounts.csv", get(accounts::show))
         .route("/accounts/remark", post(accounts::remark))
+        .route("/accounts/tie", post(ties::tie))
         .route("/prices", get(prices::show))
         .route("/prices.json", get(prices::show))
         .route("/prices.csv", get(prices::show))
@@ -67,6 +71,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/reconcile/{provider}/{period}", get(report::show))
         .route("/reconcile/{provider}/{period}/compare", post(compare::compare))
         .route("/reconcile/{provider}/{period}/requests", get(compare::requests))
+        .route("/reconcile/{provider}/{period}/close", post(closing::close))
         .route("/reconcile/{provider}/{period}/claim", get(claim::show))
         .route("/assets/{name}", get(assets::asset))
         .fallback(overview::nothing_here)

@@ -219,11 +219,12 @@ fn state_of(
         inside.iter().filter(|day| day.format.contains("cost")).map(|day| day.day).collect();
     let newest = inside.iter().map(|day| day.sealed_at).max();
     if let Some(report) = report {
-        if newest.is_some_and(|sealed| sealed > report.made_at) {
-            let text = "stale: an export came in after the comparison";
-            return (MonthState::Stale, text.to_owned());
+        if let Some(why) = late_data(report, newest) {
+            return (MonthState::Stale, format!("stale: {why}"));
         }
-        return reported(report);
+        let (state, said) = reported(report);
+        let closed = if report.closing.is_some() { "; closed" } else { "" };
+        return (state, said + closed);
     }
     let all = month.days().count();
     let (Some(first), Some(last)) = (billed.first(), billed.last()) else {
@@ -245,6 +246,20 @@ fn state_of(
     (MonthState::Imported, "imported, not compared yet".to_owned())
 }
 
+/// Why the newest report, or a person's word on it, no longer speaks of everything there is;
+/// `newest_import` is when the last export of the month was sealed.
+pub(crate) fn late_data(
+    report: &ReportRecord,
+    newest_import: Option<Timestamp>,
+) -> Option<&'static str> {
+    if newest_import.is_some_and(|sealed| sealed > report.made_at) {
+        return Some("an export came in after the comparison");
+    }
+    let closed_otherwise =
+        report.closing.as_ref().is_some_and(|closing| closing.inputs_hash != report.inputs_hash);
+    closed_otherwise.then_some("data came in after it was closed")
+}
+
 /// What the engine's newest word on a month comes to.
 fn reported(report: &ReportRecord) -> (MonthState, String) {
     let state = match report.status.as_str() {
@@ -261,6 +276,7 @@ fn reported(report: &ReportRecord) -> (MonthState, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::reports::Closing;
 
     fn covered(day: &str, sealed: &str) -> CoveredDay {
         CoveredDay {
@@ -290,18 +306,41 @@ mod tests {
         assert!(state(&all, None, "2026-11-10T00:00:00Z").starts_with("imported"));
     }
 
-    #[test]
-    fn an_export_after_the_report_makes_it_stale() {
-        let report = ReportRecord {
+    fn report() -> ReportRecord {
+        ReportRecord {
             report: "r".to_owned(),
             made_at: "2026-11-03T00:00:00Z".parse().unwrap(),
             provider: "openai".to_owned(),
             account: "org-1".to_owned(),
             period: "2026-10".parse().unwrap(),
+            inputs_hash: "as compared".to_owned(),
             status: "reconciled".to_owned(),
             body: "{}".to_owned(),
-        };
+            closing: None,
+        }
+    }
+
+    #[test]
+    fn an_export_after_the_report_makes_it_stale() {
         let late = [covered("2026-10-31", "2026-11-04T00:00:00Z")];
-        assert!(state(&late, Some(&report), "2026-11-10T00:00:00Z").starts_with("stale"));
+        assert!(state(&late, Some(&report()), "2026-11-10T00:00:00Z").starts_with("stale"));
+    }
+
+    #[test]
+    fn a_closed_month_is_stale_once_its_newest_report_is_another() {
+        let closed_on = |inputs_hash: &str| ReportRecord {
+            closing: Some(Closing {
+                closed_at: "2026-11-04T00:00:00Z".parse().unwrap(),
+                actor: "Ada".to_owned(),
+                report: "q".to_owned(),
+                inputs_hash: inputs_hash.to_owned(),
+                note: String::new(),
+            }),
+            ..report()
+        };
+        let now = "2026-11-10T00:00:00Z";
+        assert_eq!(state(&[], Some(&closed_on("as compared")), now), "reconciled; closed");
+        let stale = state(&[], Some(&closed_on("as it was")), now);
+        assert_eq!(stale, "stale: data came in after it was closed");
     }
 }

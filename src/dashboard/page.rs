@@ -80,6 +80,9 @@ pub enum PageError {
     /// The address or form says what cannot be read.
     #[error("{0}")]
     NotUnderstood(String),
+    /// What the form speaks of is not as it was when its page was made.
+    #[error("{0}")]
+    Changed(String),
     /// The books did not answer.
     #[error(transparent)]
     Books(#[from] StoreError),
@@ -211,6 +214,7 @@ impl PageError {
         let (status, heading) = match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "Not in the books"),
             Self::NotUnderstood(_) => (StatusCode::BAD_REQUEST, "That could not be read"),
+            Self::Changed(_) => (StatusCode::CONFLICT, "Not done: something changed"),
             Self::Books(_) | Self::Template(_) | Self::Twin(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made")
             }

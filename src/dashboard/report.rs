@@ -1,15 +1,19 @@
 //! `/reconcile/{provider}/{period}`: one month's verdict, bridge and findings; and the claim page.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use rust_decimal::Decimal;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::dashboard::closing::{ClosingView, closings};
 use crate::dashboard::format::{self, Figure};
+use crate::dashboard::months::late_data;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::report_body::{FindingBody, ReportBody};
 use crate::dashboard::report_empty::empty;
@@ -27,11 +31,13 @@ use crate::store::months::{self as store, ReportRecord};
 #[template(path = "report.html")]
 pub struct ReportPage {
     chrome: Chrome,
-    verbatim: Box<RawValue>,
+    members: BTreeMap<String, Box<RawValue>>,
     month: String,
     made: String,
     report_id: String,
-    stale: bool,
+    stale: Option<&'static str>,
+    closings: Vec<ClosingView>,
+    close: String,
     sentences: Vec<Vec<Phrase>>,
     to_do: Vec<ToDo>,
     coverage: Vec<CoverageLine>,
@@ -116,8 +122,8 @@ pub(crate) fn read_body(record: &ReportRecord) -> Result<ReportBody, PageError> 
 
 async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<ReportPage, PageError> {
     let body = read_body(record)?;
-    let verbatim = RawValue::from_string(record.body.clone())
-        .map_err(|error| PageError::Twin(error.to_string()))?;
+    let members =
+        serde_json::from_str(&record.body).map_err(|error| PageError::Twin(error.to_string()))?;
     let path = format!("/reconcile/{}/{}", encode_text(&record.provider), record.period);
     let title = format!("{} {}", record.provider, record.period);
     let chrome = Chrome::new(state, title, "/reconcile", &path, &suffix(&record.account));
@@ -131,11 +137,13 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
     let claim = format!("{path}/claim{}{query}", if query.is_empty() { "" } else { "?" });
     Ok(ReportPage {
         chrome,
-        verbatim,
+        members,
         month: month_text(record.period),
         made: format::instant_utc(record.made_at),
         report_id: record.report.clone(),
-        stale: newest_import(state, record).await? > Some(record.made_at),
+        stale: late_data(record, newest_import(state, record).await?),
+        closings: closings(state, record).await?,
+        close: format!("{path}/close"),
         sentences: body.verdict.sentences.iter().map(|text| phrases(text)).collect(),
         to_do: body.verdict.to_do.iter().map(to_do).collect(),
         coverage: coverage(&body),
@@ -188,10 +196,18 @@ async fn newest_import(
     Ok(own.map(|day| day.sealed_at).max())
 }
 
-/// The stored report, unchanged to the last byte's meaning.
+/// Every member of the stored report as it was stored, and beside them what is said of it now.
 impl Serialize for ReportPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.verbatim.serialize(serializer)
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.members {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("report", &self.report_id)?;
+        map.serialize_entry("stale", &self.stale)?;
+        map.serialize_entry("closings", &self.closings)?;
+        map.serialize_entry("beside_counted", &self.compared)?;
+        map.end()
     }
 }
 

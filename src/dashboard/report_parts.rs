@@ -1,13 +1,16 @@
 //! The parts of a report as its page shows them: sentences, coverage, bridge, findings, tokens.
 
 use rust_decimal::Decimal;
+use serde::Serialize;
 
+use crate::dashboard::beside::{Beside, beside};
 use crate::dashboard::chart::{self, Span};
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::PageError;
 use crate::dashboard::report_body::{ActionBody, ComparedBody, FindingBody, ReportBody, RowBody};
 use crate::dashboard::view::encode_text;
 use crate::money::exact_add;
+use crate::reconcile::finding::Cause;
 
 /// A piece of a sentence.
 pub(crate) struct Phrase {
@@ -47,7 +50,7 @@ pub(crate) struct FindingView {
     pub(crate) exact_words: String,
     pub(crate) confidence: String,
     pub(crate) confidence_words: String,
-    pub(crate) mover: &'static str,
+    pub(crate) mover: String,
     pub(crate) parts: Vec<PartView>,
     pub(crate) evidence: Vec<String>,
     pub(crate) which: String,
@@ -69,12 +72,19 @@ pub(crate) struct PartView {
     pub(crate) exact_words: String,
 }
 
+#[derive(Serialize)]
 pub(crate) struct ComparedView {
     pub(crate) model: String,
     pub(crate) side: &'static str,
+    #[serde(flatten)]
+    pub(crate) beside: Beside,
+    #[serde(skip)]
     pub(crate) counted: String,
+    #[serde(skip)]
     pub(crate) reported_of_counted: String,
+    #[serde(skip)]
     pub(crate) reported: String,
+    #[serde(skip)]
     pub(crate) billed: String,
 }
 
@@ -98,8 +108,14 @@ pub(crate) fn move_words(mover: &str) -> &'static str {
     match mover {
         "ask_provider" => "Ask the provider",
         "fix_ours" => "Fix ours",
-        _ => "Nobody: timing or rounding",
+        _ => "Nobody",
     }
+}
+
+/// A cause this version does not know has no reason to tell.
+fn why_nobody(cause: &str) -> &'static str {
+    let known = serde_json::from_value::<Cause>(serde_json::Value::from(cause));
+    known.map_or("the report does not say why", Cause::why_nobody)
 }
 
 pub(crate) fn anchor(finding: &str) -> String {
@@ -248,7 +264,10 @@ pub(crate) fn finding_view(
         exact_words: figure(finding.amount).exact_more_or_less(),
         confidence: finding.confidence.clone(),
         confidence_words: finding.confidence_words.clone(),
-        mover: move_words(&finding.mover),
+        mover: match finding.mover.as_str() {
+            "nobody" => format!("Nobody: {}", why_nobody(&finding.cause)),
+            mover => move_words(mover).to_owned(),
+        },
         parts: finding
             .parts
             .iter()
@@ -304,10 +323,15 @@ pub(crate) fn compared(body: &ComparedBody) -> [ComparedView; 2] {
     let counted = |n: u64| {
         if body.counted_attempts == 0 { "not counted".to_owned() } else { format::count(n) }
     };
+    let ratio = |reported: u64, tokens: u64| {
+        let is_counted = body.counted_attempts > 0;
+        beside(&body.model, is_counted.then_some(reported), is_counted.then_some(tokens))
+    };
     [
         ComparedView {
             model: body.model.clone(),
             side: "input",
+            beside: ratio(body.reported_input_of_counted, body.counted_input),
             counted: counted(body.counted_input),
             reported_of_counted: counted(body.reported_input_of_counted),
             reported: format::count(body.reported_input),
@@ -316,6 +340,7 @@ pub(crate) fn compared(body: &ComparedBody) -> [ComparedView; 2] {
         ComparedView {
             model: body.model.clone(),
             side: "output",
+            beside: ratio(body.reported_output_of_counted, body.counted_output),
             counted: counted(body.counted_output),
             reported_of_counted: counted(body.reported_output_of_counted),
             reported: format::count(body.reported_output),

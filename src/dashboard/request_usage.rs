@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::dashboard::beside::{Beside, beside};
 use crate::dashboard::format;
 use crate::meter::{Meter, Quantities};
 use crate::store::requests::{AttemptRecord, CountRecord};
@@ -21,7 +22,6 @@ pub(crate) struct UsageView {
     pub(crate) reported_cost: Option<String>,
     #[serde(skip)]
     pub(crate) raw_text: String,
-    #[serde(skip)]
     pub(crate) comparison: Vec<Comparison>,
 }
 
@@ -37,12 +37,19 @@ pub(crate) struct CountView {
 }
 
 /// Counted beside reported, one side of the call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) side: &'static str,
+    #[serde(rename = "reported")]
+    reported_tokens: Option<u64>,
+    #[serde(rename = "counted")]
+    counted_tokens: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) beside: Beside,
+    #[serde(skip)]
     pub(crate) reported: String,
+    #[serde(skip)]
     pub(crate) counted: String,
-    pub(crate) ratio: String,
 }
 
 pub(crate) fn usage_view(record: &AttemptRecord) -> UsageView {
@@ -50,6 +57,9 @@ pub(crate) fn usage_view(record: &AttemptRecord) -> UsageView {
     let raw_text = settlement.and_then(|end| end.usage_raw.clone());
     let quantities = record.line.settled.as_ref().map(|end| end.quantities.clone());
     let quantities = quantities.unwrap_or_default();
+    let served = record.line.settled.as_ref().and_then(|end| end.model_served.as_deref());
+    let model = served.or(record.line.model_requested.as_deref()).unwrap_or_default();
+    let compared = |count| comparison(model, &quantities, count);
     let printed = |(meter, atoms): (Meter, u64)| {
         let value = if meter.atoms_per_unit() == 1 {
             Value::from(atoms)
@@ -73,7 +83,7 @@ pub(crate) fn usage_view(record: &AttemptRecord) -> UsageView {
         raw_text: raw_text.unwrap_or_default(),
         flags: settlement.map(|end| end.usage_flags.clone()).unwrap_or_default(),
         reported_cost: settlement.and_then(|end| end.reported_cost.clone()),
-        comparison: record.count.as_ref().map(|c| comparison(&quantities, c)).unwrap_or_default(),
+        comparison: record.count.as_ref().map(compared).unwrap_or_default(),
     }
 }
 
@@ -83,7 +93,7 @@ pub(crate) fn verbatim(text: &str) -> Option<Box<RawValue>> {
 }
 
 /// Counted beside reported. Reasoning is never seen, so it is never counted.
-pub(crate) fn comparison(reported: &Quantities, count: &CountRecord) -> Vec<Comparison> {
+fn comparison(model: &str, reported: &Quantities, count: &CountRecord) -> Vec<Comparison> {
     let input = (!reported.is_empty()).then(|| reported.input_tokens());
     let output = (!reported.is_empty())
         .then(|| reported.output_tokens() - reported.get(Meter::OutputReasoning).unwrap_or(0));
@@ -93,17 +103,9 @@ pub(crate) fn comparison(reported: &Quantities, count: &CountRecord) -> Vec<Comp
             side,
             reported: reported.map_or_else(|| "unknown".to_owned(), format::count),
             counted: counted.map_or_else(|| "not counted".to_owned(), format::count),
-            ratio: match (reported, counted) {
-                (Some(reported), Some(counted @ 1..)) => ratio(reported, counted),
-                _ => "–".to_owned(),
-            },
+            beside: beside(model, reported, counted),
+            reported_tokens: reported,
+            counted_tokens: counted,
         })
         .collect()
-}
-
-/// `1.31 ×`, rounded half to even.
-pub(crate) fn ratio(reported: u64, counted: u64) -> String {
-    let hundredths =
-        format::divide_half_even(u128::from(reported) * 100, u128::from(counted).max(1));
-    format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
 }

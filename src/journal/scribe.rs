@@ -20,9 +20,11 @@ const SQLITE_LOCKED: i32 = 6;
 /// Records let go in one statement.
 const RETIRED_AT_ONCE: i64 = 1_000;
 
+// The bodies come end to end as one blob, so that none is escaped into JSON and out of it again.
 const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
-     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-            value ->> 6, value ->> 7 FROM jsonb_each($1)";
+     SELECT value ->> 0, $3, value ->> 1, value ->> 2, $4, \
+            CAST(substr($2, value ->> 3, value ->> 4) AS TEXT), value ->> 5, value ->> 6 \
+     FROM jsonb_each($1)";
 
 const INSERT_ONE: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -92,8 +94,8 @@ impl Scribe {
                 .bind(hashes[0].as_str());
             query.execute(&mut self.connection).await.map_err(|error| classify(&error))?;
         } else {
-            let rows = self.rows(drafts, &hashes, at)?;
-            let query = sqlx::query(INSERT).bind(rows);
+            let (rows, bodies) = self.rows(drafts, &hashes)?;
+            let query = sqlx::query(INSERT).bind(rows).bind(bodies).bind(self.boot).bind(at);
             query.execute(&mut self.connection).await.map_err(|error| classify(&error))?;
         }
         if let Some(last) = hashes.pop() {
@@ -160,18 +162,20 @@ impl Scribe {
         closed.map_err(|error| JournalError::Failed(error.to_string()))
     }
 
-    /// The batch as one JSON array of rows, columns in the order of the statement.
-    fn rows(&self, drafts: &[&Draft], hashes: &[String], at: i64) -> Result<String, WriteError> {
+    /// The batch as one JSON array of rows, columns in the order of the statement, and its bodies.
+    fn rows(&self, drafts: &[&Draft], hashes: &[String]) -> Result<(String, Vec<u8>), WriteError> {
         let before = std::iter::once(self.prev_hash.as_str());
         let links = before.chain(hashes.iter().map(String::as_str)).zip(hashes);
-        let rows: Vec<_> = (self.next_n..)
-            .zip(drafts)
-            .zip(links)
-            .map(|((n, draft), (prev, hash))| {
-                (n, self.boot, draft.kind, &draft.attempt, at, &draft.body, prev, hash)
-            })
-            .collect();
-        serde_json::to_string(&rows).map_err(|error| WriteError::Fatal(error.to_string()))
+        let mut bodies = Vec::with_capacity(drafts.iter().map(|draft| draft.body.len()).sum());
+        let mut rows = Vec::with_capacity(drafts.len());
+        for ((n, draft), (prev, hash)) in (self.next_n..).zip(drafts).zip(links) {
+            // SQL counts from one.
+            let begins = bodies.len() + 1;
+            bodies.extend_from_slice(draft.body.as_bytes());
+            rows.push((n, draft.kind, &draft.attempt, begins, draft.body.len(), prev, hash));
+        }
+        let rows = serde_json::to_string(&rows);
+        Ok((rows.map_err(|error| WriteError::Fatal(error.to_string()))?, bodies))
     }
 }
 

@@ -178,7 +178,7 @@ pub enum Mover {
     AskProvider,
     /// Fix ours.
     FixOurs,
-    /// Nobody's: timing, rounding, face value.
+    /// Nobody's: as agreed, timing, rounding, face value; [`Cause::why_nobody`] says which.
     Nobody,
 }
 
@@ -326,13 +326,37 @@ impl Confidence {
     }
 }
 
+impl Cause {
+    /// Why it is nobody's move, where it is nobody's.
+    pub const fn why_nobody(self) -> &'static str {
+        match self {
+            Self::Discount => "as agreed",
+            Self::Fee | Self::Tax | Self::Credit | Self::Correction => "as the bill prints it",
+            Self::BeforeBooks => "before our books began",
+            Self::EstimateTrueUp | Self::AbortedBilled => "usage we could only estimate",
+            Self::Exchange => "the rate of exchange",
+            _ => "timing or rounding",
+        }
+    }
+}
+
+impl Finding {
+    /// Whose move, and where it is nobody's, why.
+    pub fn move_words(&self) -> String {
+        match self.mover {
+            Mover::Nobody => format!("{}: {}", self.mover.words(), self.cause.why_nobody()),
+            Mover::AskProvider | Mover::FixOurs => self.mover.words().to_owned(),
+        }
+    }
+}
+
 impl Mover {
     /// Whose move, as a page says it.
     pub const fn words(self) -> &'static str {
         match self {
             Self::AskProvider => "ask the provider",
             Self::FixOurs => "fix ours",
-            Self::Nobody => "nobody: timing, rounding or face value",
+            Self::Nobody => "nobody",
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::{Loose, OurSide, OutOfScope, Reading, Unknown};
-use crate::reconcile::ties::inferred_ties;
+use crate::reconcile::ties::{Likeness, inferred_ties, likenesses};
 use crate::reconcile::worksheet::{CellIndex, CellKey, Stub, Worksheet};
 
 /// Both sides on one worksheet.
@@ -92,6 +92,15 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     place_stubs(&mut matched, &side.loose, &bases)?;
     complete_absent(&mut matched.sheet);
     Ok(matched)
+}
+
+/// Keys of the bill and credentials of ours that look like the same, for a person to confirm.
+pub fn look_alike(inputs: &Inputs) -> Vec<Likeness> {
+    let lines = bill::sorted_lines(inputs);
+    let rows = || inputs.imports.iter().flat_map(|import| &import.usage);
+    let grain = Grain::of(lines.iter().map(|entry| entry.line), rows());
+    let keys = KeyNames::new(usage_dimensions(&lines, rows(), &grain));
+    likenesses(inputs, &name_map(inputs, &lines), &slots_of(inputs, &lines), &grain, &keys)
 }
 
 fn name_map(inputs: &Inputs, lines: &[LineRef<'_>]) -> NameMap {

@@ -117,7 +117,7 @@ pub struct Compared {
     pub counted_output: u64,
     /// Input tokens reported for the attempts we counted.
     pub reported_input_of_counted: u64,
-    /// Output tokens reported for the attempts we counted.
+    /// Output tokens reported for the attempts we counted, without reasoning.
     pub reported_output_of_counted: u64,
     /// Input tokens reported, all attempts.
     pub reported_input: u64,
@@ -325,8 +325,11 @@ fn compared(matched: &Matched<'_>) -> Vec<Compared> {
         }
         seen = Some((stub.attempt, model));
         let attempt = &matched.inputs.attempts[stub.attempt as usize];
-        let (mut input, mut output) = (0_u64, 0_u64);
+        let (mut input, mut output, mut reasoning) = (0_u64, 0_u64, 0_u64);
         for part in &attempt.metered {
+            if part.meter == Meter::OutputReasoning {
+                reasoning = reasoning.saturating_add(part.quantity);
+            }
             if part.meter.is_output() {
                 output = output.saturating_add(part.quantity);
             } else if part.meter.is_input() {
@@ -343,7 +346,8 @@ fn compared(matched: &Matched<'_>) -> Vec<Compared> {
             row.counted_output += counted.output.unwrap_or(0);
             let of_counted = held.entry(model).or_default();
             of_counted.0 += counted.input.map_or(0, |_| input);
-            of_counted.1 += counted.output.map_or(0, |_| output);
+            // Reasoning is never seen, so it is never counted.
+            of_counted.1 += counted.output.map_or(0, |_| output.saturating_sub(reasoning));
         }
     }
     let named = rows.into_iter().map(|(model, mut row)| {

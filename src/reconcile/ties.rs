@@ -14,6 +14,86 @@ use crate::reconcile::slots::Slots;
 /// Output tokens by charge period and model.
 type Days = BTreeMap<(u32, String), u64>;
 
+/// A key of the bill and a credential of ours whose days agree, and nobody else's as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    /// The key's id or name, as the bill prints it.
+    pub key: String,
+    /// The credential.
+    pub credential: CredentialId,
+    /// On how many charge periods, usually days, some model's output agrees to the token.
+    pub days_agreeing: usize,
+    /// The output tokens that agree.
+    pub tokens: u64,
+}
+
+/// Every key and credential, tied to nothing yet, whose output agrees to the token in at least half
+/// of their days and models, each better with the other than with anyone.
+pub fn likenesses(
+    inputs: &Inputs,
+    names: &NameMap,
+    slots: &Slots,
+    grain: &Grain,
+    keys: &KeyNames,
+) -> Vec<Likeness> {
+    if !grain.key {
+        return Vec::new();
+    }
+    let taken = Taken::of(inputs, keys);
+    let ours = our_days(inputs, names, slots, &taken.credentials);
+    let theirs = billed_days(inputs, (names, keys), slots, grain, |key| taken.is_free(key));
+    let scores = scores(&ours, &theirs);
+    let best_of_key = |key: &str| scores.iter().filter(|one| one.2 == key).map(|one| one.0).max();
+    let best_of_credential =
+        |one: &CredentialId| scores.iter().filter(|score| score.1 == one).map(|one| one.0).max();
+    let alone = |agree: usize, credential: &CredentialId, key: &str| {
+        best_of_key(key) == Some(agree)
+            && best_of_credential(credential) == Some(agree)
+            && scores.iter().filter(|one| one.0 == agree && one.2 == key).count() == 1
+            && scores.iter().filter(|one| one.0 == agree && one.1 == credential).count() == 1
+    };
+    let chosen = scores.iter().filter(|(agree, credential, key)| alone(*agree, credential, key));
+    let likeness = |(_, credential, key): &(usize, &CredentialId, &str)| {
+        let (ours, theirs) = (ours.get(*credential), theirs.get(*key));
+        let agreeing: Vec<(u32, u64)> = ours
+            .into_iter()
+            .flatten()
+            .filter(|(day, sum)| theirs.and_then(|days| days.get(*day)) == Some(*sum))
+            .map(|((slot, _), sum)| (*slot, *sum))
+            .collect();
+        let days: BTreeSet<u32> = agreeing.iter().map(|(slot, _)| *slot).collect();
+        Likeness {
+            key: (*key).to_owned(),
+            credential: (*credential).clone(),
+            days_agreeing: days.len(),
+            tokens: agreeing.iter().fold(0_u64, |sum, (_, tokens)| sum.saturating_add(*tokens)),
+        }
+    };
+    chosen.map(likeness).collect()
+}
+
+/// What somebody said already: not to be tied anew.
+struct Taken<'a> {
+    credentials: BTreeSet<&'a CredentialId>,
+    keys: BTreeSet<&'a str>,
+    inputs: &'a Inputs,
+}
+
+impl<'a> Taken<'a> {
+    fn of(inputs: &'a Inputs, keys: &'a KeyNames) -> Self {
+        let ties = &inputs.ties.keys;
+        Self {
+            credentials: ties.iter().map(|tie| &tie.credential).collect(),
+            keys: ties.iter().map(|tie| keys.id(&tie.key)).collect(),
+            inputs,
+        }
+    }
+
+    fn is_free(&self, key: &str) -> bool {
+        !self.keys.contains(key) && !self.inputs.ties.known.contains_key(key)
+    }
+}
+
 /// Proposes a tie for each key and credential that are tied to nothing yet and agree, to the
 /// token, in at least half of their days and models, each better with the other than with anyone;
 /// then for those that are alone in a project or workspace both sides name.
@@ -29,28 +109,16 @@ pub fn inferred_ties(
     if !grain.key {
         return Vec::new();
     }
-    let tied: BTreeSet<&CredentialId> =
-        inputs.ties.keys.iter().map(|tie| &tie.credential).collect();
-    let taken: BTreeSet<&str> = inputs.ties.keys.iter().map(|tie| keys.id(&tie.key)).collect();
-    let is_free = |key: &str| !taken.contains(key) && !inputs.ties.known.contains_key(key);
-    let ours = our_days(inputs, names, slots, &tied);
-    let theirs = billed_days(inputs, (names, keys), slots, grain, is_free);
-    let scores = scores(&ours, &theirs);
-    let best_of_key = |key: &str| scores.iter().filter(|one| one.2 == key).map(|one| one.0).max();
-    let best_of_credential =
-        |one: &CredentialId| scores.iter().filter(|score| score.1 == one).map(|one| one.0).max();
-    let alone = |agree: usize, credential: &CredentialId, key: &str| {
-        best_of_key(key) == Some(agree)
-            && best_of_credential(credential) == Some(agree)
-            && scores.iter().filter(|one| one.0 == agree && one.2 == key).count() == 1
-            && scores.iter().filter(|one| one.0 == agree && one.1 == credential).count() == 1
-    };
-    let chosen = scores.iter().filter(|(agree, credential, key)| alone(*agree, credential, key));
+    let taken = Taken::of(inputs, keys);
+    let alike = likenesses(inputs, names, slots, grain, keys);
     let mut found: Vec<KeyTie> =
-        chosen.map(|(_, credential, key)| proposal(key, credential)).collect();
+        alike.iter().map(|one| proposal(&one.key, &one.credential)).collect();
     for (key, credential) in alone_in_their_scope(inputs, keys) {
         let is_new = |tie: &KeyTie| tie.key != key && tie.credential != credential;
-        if is_free(&key) && !tied.contains(&credential) && found.iter().all(is_new) {
+        if taken.is_free(&key)
+            && !taken.credentials.contains(&credential)
+            && found.iter().all(is_new)
+        {
             found.push(proposal(&key, &credential));
         }
     }

@@ -5,7 +5,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
 use crate::money::{Currency, canonical_text};
-use crate::period::{BillingPeriod, DAY_US, Timestamp};
+use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
+use crate::reconcile::facts::ImportFact;
 use crate::reconcile::finding::{Cause, Confidence, Finding, Mover};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::report::Report;
@@ -74,9 +75,14 @@ pub fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
     if matched.sheet.grain.missing().is_some() && report.population.billed_rows > 0 {
         return MonthState::TotalOnly;
     }
-    let settles_at = report.period.span().end.plus_micros(3 * DAY_US);
-    let early = |exported: Timestamp| exported < settles_at;
-    if matched.inputs.imports.iter().any(|import| import.exported_at.is_some_and(early)) {
+    let end = report.period.span().end;
+    // A part of the month settles 72 hours after the last day it speaks for.
+    let is_early = |import: &ImportFact| {
+        let last = import.covered_days.iter().max().map(|day| ChargePeriod::of_day(*day).end);
+        let settles_at = last.map_or(end, |last| last.min(end)).plus_micros(3 * DAY_US);
+        import.exported_at.is_some_and(|exported| exported < settles_at)
+    };
+    if matched.inputs.imports.iter().any(is_early) {
         return MonthState::Provisional;
     }
     MonthState::Reconciled

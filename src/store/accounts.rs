@@ -1,6 +1,6 @@
 //! Who pays: credentials seen, and what people said of them and of names on invoices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::period::Timestamp;
 use crate::store::books::Books;
@@ -130,4 +130,19 @@ pub async fn billed_names(
     let rows = sqlx::query(BILLED_NAMES).bind(since.to_string()).fetch_all(books.pool()).await;
     let read = |row| Ok((get(row, "provider")?, get(row, "kind")?, get(row, "name")?));
     rows.map_err(StoreError::database("names on bills"))?.iter().map(read).collect()
+}
+
+const SEEN_SCOPES: &str = "
+SELECT DISTINCT provider, 'project', project FROM attempt_rollups WHERE project <> ''
+UNION SELECT DISTINCT provider, 'workspace', workspace FROM attempt_rollups WHERE workspace <> ''";
+
+/// Projects and workspaces that answers ever named: provider, kind, name.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn seen_scopes(books: &Books) -> Result<BTreeSet<(String, String, String)>, StoreError> {
+    let rows = sqlx::query_as(SEEN_SCOPES).fetch_all(books.pool()).await;
+    let rows: Vec<(String, String, String)> =
+        rows.map_err(StoreError::database("projects and workspaces seen"))?;
+    Ok(rows.into_iter().collect())
 }

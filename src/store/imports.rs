@@ -155,11 +155,11 @@ INSERT INTO billed_lines
 SELECT $2, value ->> 'row', value ->> 'day', value ->> 'category', value ->> 'currency',
        value ->> 'billed_cost', value ->> 'model', value ->> 'meter', value ->> 'line',
        value ->> 'raw'
-FROM json_each($1) WHERE true";
+FROM jsonb_each($1) WHERE true";
 const ADD_USAGE: &str = "
 INSERT INTO usage_rows (batch, row, day, model, usage, raw)
 SELECT $2, value ->> 'row', value ->> 'day', value ->> 'model', value ->> 'usage', value ->> 'raw'
-FROM json_each($1) WHERE true";
+FROM jsonb_each($1) WHERE true";
 const ADD_BATCH: &str = "
 INSERT INTO import_batches (batch, opened_at, provider, account, format, scope, file_name,
                             file_sha256, file_bytes, header, header_fingerprint)

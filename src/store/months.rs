@@ -1,11 +1,13 @@
 //! Months against exports: which days are spoken for, and the newest report of each month.
 
 use chrono::NaiveDate;
+use sqlx::sqlite::SqliteRow;
 
 use crate::period::{BillingPeriod, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::read::{get, unreadable};
+use crate::store::reports::Closing;
 
 /// A day an export of an account speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,10 +37,14 @@ pub struct ReportRecord {
     pub account: String,
     /// The month.
     pub period: BillingPeriod,
+    /// Hash of the report's text; equal for equal inputs.
+    pub inputs_hash: String,
     /// The engine's word for it.
     pub status: String,
     /// The whole report as JSON.
     pub body: String,
+    /// The newest word of a person who closed the month, on this report or an earlier one.
+    pub closing: Option<Closing>,
 }
 
 const DAYS: &str = "
@@ -51,18 +57,23 @@ WHERE w.batch IS NULL AND d.day >= $1 AND d.day < $2
 GROUP BY b.provider, b.account, b.format, d.day";
 
 const BEGINNINGS: &str = "
-SELECT provider, MIN(hour) AS first_hour FROM attempt_rollups GROUP BY provider";
-
-const APPEND: &str = "
-INSERT INTO reports (report, made_at, provider, account, period, inputs_hash, status, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+SELECT provider,
+       (SELECT MIN(hour) FROM attempt_rollups h
+        WHERE h.provider = began.provider
+          AND h.hour >= began.day AND h.hour < began.day + 86400000000) AS first_hour
+FROM (SELECT provider, MIN(day) AS day FROM attempt_days GROUP BY provider) began";
 
 const REPORTS: &str = "
-SELECT * FROM reports r
-WHERE period >= $1 AND period <= $2
-  AND report = (SELECT MAX(report) FROM reports
+SELECT r.*, c.closed_at, c.actor, c.closed_report, c.closed_hash, c.note
+FROM reports r
+LEFT JOIN (SELECT id, closed_at, actor, report AS closed_report, inputs_hash AS closed_hash, note
+           FROM closings) c
+    ON c.id = (SELECT MAX(id) FROM closings
+               WHERE provider = r.provider AND account = r.account AND period = r.period)
+WHERE r.period >= $1 AND r.period <= $2
+  AND r.report = (SELECT MAX(report) FROM reports
                 WHERE provider = r.provider AND account = r.account AND period = r.period)
-ORDER BY period, provider, account";
+ORDER BY r.period, r.provider, r.account";
 
 /// Days spoken for by sealed exports that were not withdrawn, from one day to before another.
 ///
@@ -115,35 +126,13 @@ pub async fn reports(
             provider: get(row, "provider")?,
             account: get(row, "account")?,
             period: period.parse().map_err(|_| unreadable("period", &period))?,
+            inputs_hash: get(row, "inputs_hash")?,
             status: get(row, "status")?,
             body: get(row, "body")?,
+            closing: closing(row)?,
         })
     };
     rows.iter().map(read).collect()
-}
-
-/// Appends a report; the ones before stay.
-///
-/// # Errors
-/// [`StoreError`] where the books do not take it.
-pub async fn append_report(
-    books: &Books,
-    record: &ReportRecord,
-    inputs_hash: &str,
-) -> Result<(), StoreError> {
-    sqlx::query(APPEND)
-        .bind(&record.report)
-        .bind(record.made_at.micros())
-        .bind(&record.provider)
-        .bind(&record.account)
-        .bind(record.period.to_string())
-        .bind(inputs_hash)
-        .bind(&record.status)
-        .bind(&record.body)
-        .execute(books.writer())
-        .await
-        .map_err(StoreError::database("keeping a report"))?;
-    Ok(())
 }
 
 /// Providers with attempts, and the hour of their first one.
@@ -154,4 +143,15 @@ pub async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, Store
     let rows = sqlx::query(BEGINNINGS).fetch_all(books.pool()).await;
     let read = |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
     rows.map_err(StoreError::database("the first attempts"))?.iter().map(read).collect()
+}
+
+fn closing(row: &SqliteRow) -> Result<Option<Closing>, StoreError> {
+    let Some(closed_at) = get::<Option<i64>, _>(row, "closed_at")? else { return Ok(None) };
+    Ok(Some(Closing {
+        closed_at: Timestamp::from_micros(closed_at),
+        actor: get(row, "actor")?,
+        report: get(row, "closed_report")?,
+        inputs_hash: get(row, "closed_hash")?,
+        note: get(row, "note")?,
+    }))
 }

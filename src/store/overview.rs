@@ -1,10 +1,10 @@
-//! Spend and attempts from the rollups: the only tables an overview may read.
+//! Spend and attempts from the rollups, by hour or by day: the only tables an overview may read.
 
 use sqlx::sqlite::SqliteRow;
 
 use crate::meter::Meter;
 use crate::money::{Amount, Currency};
-use crate::period::Timestamp;
+use crate::period::{ChargePeriod, DAY_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::read::{AttemptFilter, add_listed, get, get_count, get_currency, unreadable};
@@ -86,8 +86,11 @@ pub struct LastAttempt {
     pub currency: Option<Currency>,
 }
 
-const SPEND: &str = "
-SELECT hour - (hour % $1) AS bucket,
+/// What is spent, from the sums by hour or by day.
+macro_rules! spend_from {
+    ($table:literal, $at:literal) => {
+        concat!(
+            "SELECT ", $at, " - (", $at, " % $1) AS bucket,
        CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN team
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
@@ -95,29 +98,38 @@ SELECT hour - (hour % $1) AS bucket,
        model, meter, CASE WHEN rate_id = '' THEN 0 ELSE 1 END AS priced, billing_class, currency,
        CAST(SUM(quantity) AS BIGINT) AS quantity,
        string_agg(CAST(amount AS TEXT), ' ') AS amounts
-FROM usage_rollups
-WHERE hour >= $3 AND hour < $4
+FROM ", $table, "
+WHERE ", $at, " >= $3 AND ", $at, " < $4
   AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR model = $6)
   AND ($7 IS NULL OR team = $7) AND ($8 IS NULL OR app = $8)
   AND ($9 IS NULL OR organization = $9 OR project = $9 OR workspace = $9)
   AND ($10 IS NULL OR credential = $10)
-GROUP BY 1, 2, 3, 4, 5, 6, 7";
+GROUP BY 1, 2, 3, 4, 5, 6, 7"
+        )
+    };
+}
 
-const ATTEMPTS: &str = "
-SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN team
+/// Attempts, from the sums by hour or by day.
+macro_rules! attempts_from {
+    ($table:literal, $at:literal) => {
+        concat!(
+            "SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN team
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
                ELSE workspace END AS grouped_by,
        outcome, usage_source, price_status, billing_class,
        CAST(SUM(attempts) AS BIGINT) AS attempts,
        CAST(SUM(duration_us) AS BIGINT) AS duration_us
-FROM attempt_rollups
-WHERE hour >= $2 AND hour < $3
+FROM ", $table, "
+WHERE ", $at, " >= $2 AND ", $at, " < $3
   AND ($4 IS NULL OR provider = $4) AND ($5 IS NULL OR model = $5)
   AND ($6 IS NULL OR team = $6) AND ($7 IS NULL OR app = $7)
   AND ($8 IS NULL OR organization = $8 OR project = $8 OR workspace = $8)
   AND ($9 IS NULL OR credential = $9)
-GROUP BY 1, 2, 3, 4, 5";
+GROUP BY 1, 2, 3, 4, 5"
+        )
+    };
+}
 
 const LAST: &str = "
 SELECT i.request, i.started_at, v.total, v.currency
@@ -164,7 +176,10 @@ pub async fn spend(
     by: Dimension,
     grain_us: i64,
 ) -> Result<Vec<SpendCell>, StoreError> {
-    let rows = sqlx::query(SPEND)
+    let days = is_of_days(filter.period) && grain_us % DAY_US == 0;
+    let sql =
+        if days { spend_from!("usage_days", "day") } else { spend_from!("usage_rollups", "hour") };
+    let rows = sqlx::query(sql)
         .bind(grain_us)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
@@ -190,7 +205,12 @@ pub async fn attempts(
     filter: &AttemptFilter,
     by: Dimension,
 ) -> Result<Vec<AttemptCell>, StoreError> {
-    let rows = sqlx::query(ATTEMPTS)
+    let sql = if is_of_days(filter.period) {
+        attempts_from!("attempt_days", "day")
+    } else {
+        attempts_from!("attempt_rollups", "hour")
+    };
+    let rows = sqlx::query(sql)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
         .bind(filter.period.end.micros())
@@ -223,6 +243,11 @@ pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, Sto
         total: total.map(|pico| Amount::from_pico(i128::from(pico))),
         currency: currency.and_then(|code| code.parse().ok()),
     }))
+}
+
+/// Whether a span begins and ends with a day, so that the sums by day tell all of it.
+fn is_of_days(period: ChargePeriod) -> bool {
+    [period.start, period.end].iter().all(|instant| instant.micros() % DAY_US == 0)
 }
 
 fn read_spend(row: &SqliteRow) -> Result<SpendCell, StoreError> {

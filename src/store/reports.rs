@@ -199,6 +199,24 @@ pub async fn keep_closing(
         .map_err(StoreError::database("a closing"))
 }
 
+/// Every closing of a month, the newest first.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, StoreError> {
+    const ALL: &str = "
+        SELECT closed_at, actor, report, inputs_hash, note FROM closings
+        WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC";
+    let rows = sqlx::query(ALL)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .fetch_all(books.pool())
+        .await
+        .map_err(StoreError::database("closings"))?;
+    rows.iter().map(closing).collect()
+}
+
 /// The newest closing of a month.
 ///
 /// # Errors
@@ -217,14 +235,15 @@ pub async fn newest_closing(
         .fetch_optional(books.pool())
         .await
         .map_err(StoreError::database("the newest closing"))?;
-    let read = |row: SqliteRow| {
-        Ok(Closing {
-            closed_at: Timestamp::from_micros(get(&row, "closed_at")?),
-            actor: get(&row, "actor")?,
-            report: get(&row, "report")?,
-            inputs_hash: get(&row, "inputs_hash")?,
-            note: get(&row, "note")?,
-        })
-    };
-    row.map(read).transpose()
+    row.as_ref().map(closing).transpose()
+}
+
+fn closing(row: &SqliteRow) -> Result<Closing, StoreError> {
+    Ok(Closing {
+        closed_at: Timestamp::from_micros(get(row, "closed_at")?),
+        actor: get(row, "actor")?,
+        report: get(row, "report")?,
+        inputs_hash: get(row, "inputs_hash")?,
+        note: get(row, "note")?,
+    })
 }

@@ -1,10 +1,11 @@
-//! Sums by hour: moved by what posting changes, rebuilt from the records, and compared.
+//! Sums by hour and by day: moved by what posting changes, rebuilt from the records, and compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 
+use crate::period::DAY_US;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::states::{self, Asked, Ended, State, get};
@@ -71,38 +72,70 @@ struct AttemptRow<'a> {
     duration_us: i128,
 }
 
+/// The statements on one pair of tables.
+struct Tables {
+    move_usage: &'static str,
+    move_attempts: &'static str,
+    sweep_usage: &'static str,
+    sweep_attempts: &'static str,
+    read_usage: &'static str,
+    read_attempts: &'static str,
+    clear: [&'static str; 2],
+}
+
+/// Writes the statements for a pair of tables, whose time column is named last.
 // Sums of two integers: exact, and an overflow is refused by the STRICT column.
-const MOVE_USAGE: &str = "INSERT INTO usage_rollups (hour, provider, model, credential, \
-         organization, project, workspace, team, app, billing_class, meter, rate_id, currency, \
-         quantity, amount) \
-     SELECT value ->> 'hour', value ->> 'provider', value ->> 'model', value ->> 'credential', \
-         value ->> 'organization', value ->> 'project', value ->> 'workspace', value ->> 'team', \
-         value ->> 'app', value ->> 'billing_class', value ->> 'meter', value ->> 'rate_id', \
-         value ->> 'currency', value ->> 'quantity', value ->> 'amount' \
-     FROM jsonb_each($1) WHERE true \
-     ON CONFLICT (hour, provider, model, credential, organization, project, workspace, team, app, \
-         billing_class, meter, rate_id, currency) DO UPDATE SET \
-         quantity = usage_rollups.quantity + excluded.quantity, \
-         amount = usage_rollups.amount + excluded.amount";
+macro_rules! tables {
+    ($usage:literal, $attempts:literal, $at:literal) => {
+        Tables {
+            move_usage: concat!(
+                "INSERT INTO ", $usage, " (", $at, ", provider, model, credential, \
+                     organization, project, workspace, team, app, billing_class, meter, rate_id, \
+                     currency, quantity, amount) \
+                 SELECT value ->> 'hour', value ->> 'provider', value ->> 'model', \
+                     value ->> 'credential', value ->> 'organization', value ->> 'project', \
+                     value ->> 'workspace', value ->> 'team', value ->> 'app', \
+                     value ->> 'billing_class', value ->> 'meter', value ->> 'rate_id', \
+                     value ->> 'currency', value ->> 'quantity', value ->> 'amount' \
+                 FROM jsonb_each($1) WHERE true \
+                 ON CONFLICT (", $at, ", provider, model, credential, organization, project, \
+                     workspace, team, app, billing_class, meter, rate_id, currency) DO UPDATE SET \
+                     quantity = ", $usage, ".quantity + excluded.quantity, \
+                     amount = ", $usage, ".amount + excluded.amount"
+            ),
+            move_attempts: concat!(
+                "INSERT INTO ", $attempts, " (", $at, ", provider, model, credential, \
+                     organization, project, workspace, team, app, outcome, usage_source, \
+                     price_status, billing_class, attempts, duration_us) \
+                 SELECT value ->> 'hour', value ->> 'provider', value ->> 'model', \
+                     value ->> 'credential', value ->> 'organization', value ->> 'project', \
+                     value ->> 'workspace', value ->> 'team', value ->> 'app', \
+                     value ->> 'outcome', value ->> 'usage_source', value ->> 'price_status', \
+                     value ->> 'billing_class', value ->> 'attempts', value ->> 'duration_us' \
+                 FROM jsonb_each($1) WHERE true \
+                 ON CONFLICT (", $at, ", provider, model, credential, organization, project, \
+                     workspace, team, app, outcome, usage_source, price_status, billing_class) \
+                 DO UPDATE SET \
+                     attempts = ", $attempts, ".attempts + excluded.attempts, \
+                     duration_us = ", $attempts, ".duration_us + excluded.duration_us"
+            ),
+            sweep_usage: concat!(
+                "DELETE FROM ", $usage, " WHERE quantity = 0 AND amount = 0 \
+                 AND ", $at, " IN (SELECT value FROM jsonb_each($1))"
+            ),
+            sweep_attempts: concat!(
+                "DELETE FROM ", $attempts, " WHERE attempts = 0 \
+                 AND ", $at, " IN (SELECT value FROM jsonb_each($1))"
+            ),
+            read_usage: concat!("SELECT ", $at, " AS hour, * FROM ", $usage),
+            read_attempts: concat!("SELECT ", $at, " AS hour, * FROM ", $attempts),
+            clear: [concat!("DELETE FROM ", $usage), concat!("DELETE FROM ", $attempts)],
+        }
+    };
+}
 
-const MOVE_ATTEMPTS: &str = "INSERT INTO attempt_rollups (hour, provider, model, credential, \
-         organization, project, workspace, team, app, outcome, usage_source, price_status, \
-         billing_class, attempts, duration_us) \
-     SELECT value ->> 'hour', value ->> 'provider', value ->> 'model', value ->> 'credential', \
-         value ->> 'organization', value ->> 'project', value ->> 'workspace', value ->> 'team', \
-         value ->> 'app', value ->> 'outcome', value ->> 'usage_source', value ->> 'price_status', \
-         value ->> 'billing_class', value ->> 'attempts', value ->> 'duration_us' \
-     FROM jsonb_each($1) WHERE true \
-     ON CONFLICT (hour, provider, model, credential, organization, project, workspace, team, app, \
-         outcome, usage_source, price_status, billing_class) DO UPDATE SET \
-         attempts = attempt_rollups.attempts + excluded.attempts, \
-         duration_us = attempt_rollups.duration_us + excluded.duration_us";
-
-const SWEEP_USAGE: &str = "DELETE FROM usage_rollups WHERE quantity = 0 AND amount = 0 \
-     AND hour IN (SELECT value FROM jsonb_each($1))";
-
-const SWEEP_ATTEMPTS: &str = "DELETE FROM attempt_rollups WHERE attempts = 0 \
-     AND hour IN (SELECT value FROM jsonb_each($1))";
+const HOURS: Tables = tables!("usage_rollups", "attempt_rollups", "hour");
+const DAYS: Tables = tables!("usage_days", "attempt_days", "day");
 
 impl Rollups {
     /// Whether nothing changes.
@@ -176,12 +209,36 @@ impl Rollups {
         self.attempts.retain(|_, sums| *sums != (0, 0));
     }
 
+    /// The same changes to the sums by day.
+    fn by_day(&self) -> Self {
+        let mut days = Self::default();
+        for (key, sums) in &self.usage {
+            let key = UsageKey { hour: key.hour - key.hour.rem_euclid(DAY_US), ..key.clone() };
+            add(days.usage.entry(key).or_default(), *sums);
+        }
+        for (key, sums) in &self.attempts {
+            let key = AttemptKey { hour: key.hour - key.hour.rem_euclid(DAY_US), ..key.clone() };
+            add(days.attempts.entry(key).or_default(), *sums);
+        }
+        days.settle();
+        days
+    }
+
     /// Moves the stored sums by these changes.
     pub(crate) async fn apply(
         mut self,
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
         self.settle();
+        self.by_day().apply_to(&DAYS, connection).await?;
+        self.apply_to(&HOURS, connection).await
+    }
+
+    async fn apply_to(
+        &self,
+        tables: &Tables,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -195,22 +252,24 @@ impl Rollups {
             .iter()
             .map(|(key, &(attempts, duration_us))| AttemptRow { key, attempts, duration_us })
             .collect();
-        run(connection, MOVE_USAGE, &usage).await?;
-        run(connection, MOVE_ATTEMPTS, &attempts).await?;
+        run(connection, tables.move_usage, &usage).await?;
+        run(connection, tables.move_attempts, &attempts).await?;
         // Only what is taken away can leave an empty sum behind.
         let usage_less = usage.iter().filter(|row| row.quantity < 0).map(|row| row.key.hour);
         let attempts_less = attempts.iter().filter(|row| row.attempts < 0).map(|row| row.key.hour);
         let emptied: BTreeSet<i64> = usage_less.chain(attempts_less).collect();
         if !emptied.is_empty() {
-            run(connection, SWEEP_USAGE, &emptied).await?;
-            run(connection, SWEEP_ATTEMPTS, &emptied).await?;
+            run(connection, tables.sweep_usage, &emptied).await?;
+            run(connection, tables.sweep_attempts, &emptied).await?;
         }
         Ok(())
     }
 
     /// Whether the stored sums are what the records give, in one reading of both.
     pub(crate) async fn compare(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
-        Ok(Self::stored(connection).await? == Self::rebuild(connection).await?)
+        let rebuilt = Self::rebuild(connection).await?;
+        Ok(Self::stored(&HOURS, connection).await? == rebuilt
+            && Self::stored(&DAYS, connection).await? == rebuilt.by_day())
     }
 
     /// The sums as the records give them.
@@ -240,10 +299,13 @@ impl Rollups {
     }
 
     /// The sums as they are stored.
-    async fn stored(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+    async fn stored(
+        tables: &Tables,
+        connection: &mut SqliteConnection,
+    ) -> Result<Self, StoreError> {
         let mut found = Self::default();
         let failed = StoreError::database("reading rollups");
-        let rows = sqlx::query("SELECT * FROM usage_rollups").fetch_all(&mut *connection).await;
+        let rows = sqlx::query(tables.read_usage).fetch_all(&mut *connection).await;
         for row in rows.map_err(failed)? {
             let key = UsageKey {
                 hour: get(&row, "hour")?,
@@ -264,7 +326,7 @@ impl Rollups {
             found.usage.insert(key, (sums.0.into(), sums.1.into()));
         }
         let failed = StoreError::database("reading rollups");
-        let rows = sqlx::query("SELECT * FROM attempt_rollups").fetch_all(connection).await;
+        let rows = sqlx::query(tables.read_attempts).fetch_all(connection).await;
         for row in rows.map_err(failed)? {
             let key = AttemptKey {
                 hour: get(&row, "hour")?,
@@ -307,11 +369,16 @@ pub async fn rebuild(books: &Books) -> Result<(), StoreError> {
     let failed = || StoreError::database("rebuilding rollups");
     let mut transaction = books.writer().begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
     let rebuilt = Rollups::rebuild(&mut transaction).await?;
-    for sql in ["DELETE FROM usage_rollups", "DELETE FROM attempt_rollups"] {
+    for sql in HOURS.clear.into_iter().chain(DAYS.clear) {
         sqlx::query(sql).execute(&mut *transaction).await.map_err(failed())?;
     }
     rebuilt.apply(&mut transaction).await?;
     transaction.commit().await.map_err(failed())
+}
+
+fn add(sums: &mut (i128, i128), more: (i128, i128)) {
+    sums.0 += more.0;
+    sums.1 += more.1;
 }
 
 /// Quantities that were reported and bear no charge, by model and meter.

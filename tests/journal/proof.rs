@@ -70,8 +70,10 @@ async fn any_edited_row_is_found_and_named() {
         ("books.db", "UPDATE charges SET amount = 1 WHERE revision = 1", "charges: the row of"),
         ("books.db", "UPDATE valuations SET total = NULL WHERE revision = 1", "valuations: the"),
         ("books.db", "DELETE FROM settlement_conflicts", "settlement_conflicts: the row of"),
-        ("books.db", "UPDATE usage_rollups SET amount = amount + 1", "sums by hour differ"),
-        ("books.db", "DELETE FROM attempt_rollups", "sums by hour differ"),
+        ("books.db", "UPDATE usage_rollups SET amount = amount + 1", "sums by hour or day differ"),
+        ("books.db", "DELETE FROM attempt_rollups", "sums by hour or day differ"),
+        ("books.db", "UPDATE usage_days SET amount = amount + 1", "sums by hour or day differ"),
+        ("books.db", "DELETE FROM attempt_days", "sums by hour or day differ"),
         ("books.db", "DELETE FROM intents WHERE n = 5", "1 settlements have no intent"),
         ("books.db", "UPDATE posting_cursors SET hash = 'x'", "posted from another record"),
     ] {

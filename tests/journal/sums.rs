@@ -7,8 +7,11 @@ use chrono::{Days, NaiveDate, TimeZone, Utc};
 use counterfoil::ledger::entry::Entry;
 use counterfoil::names::Clock;
 use counterfoil::period::{HOUR_US, Timestamp};
+use counterfoil::store::books::{BOOKS_FILE, Books};
 use counterfoil::store::rollups;
 use proptest::prelude::*;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::house::House;
 use crate::samples::{START, corrected, intent, intent_at, sent, settled, settlement};
@@ -63,6 +66,35 @@ proptest! {
             house.close().await;
         });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_from_before_the_sums_by_day_have_them_once_opened() {
+    let mut house = House::build().await;
+    let hours = (0..60).map(|hour| START.plus_micros(hour * HOUR_US)).zip(1..);
+    let entries = hours
+        .flat_map(|(at, number)| [sent(intent_at(number, at)), settled(settlement(number, 3, 2))]);
+    house.post(entries).await;
+    let folder = house.close().await;
+    let path = folder.path().join(BOOKS_FILE);
+    for sql in [
+        "DROP TABLE usage_days",
+        "DROP TABLE attempt_days",
+        "DELETE FROM _sqlx_migrations WHERE version = 5",
+    ] {
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    let books = Books::open(folder.path()).await.unwrap();
+    assert!(rollups::equal_the_records(&books).await.unwrap());
+    let days: i64 = sqlx::query_scalar("SELECT COUNT(DISTINCT day) FROM usage_days")
+        .fetch_one(books.pool())
+        .await
+        .unwrap();
+    assert!((3..=4).contains(&days), "{days}");
+    books.close().await;
 }
 
 async fn dump(house: &House) -> Vec<String> {

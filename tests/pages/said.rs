@@ -1,0 +1,183 @@
+//! What a person says on pages: a tie confirmed, a month closed; and what late data does to it.
+
+use std::fmt::Write as _;
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode, header};
+use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
+use counterfoil::store::books::Books;
+use serde_json::Value;
+
+use crate::calls::{Call, Node};
+use crate::{House, fits, now, pages, text};
+
+const MONTH: &str = "/reconcile/openai/2026-10";
+
+/// Output tokens of a key on a day: different for every key and day.
+fn tokens(key: u64, day: u64) -> u64 {
+    1_000_000 + key * 50_000 + day * 1_000
+}
+
+/// Two keys that pass here and one that does not, on three days of October; billed to the token.
+async fn told() -> (House, Books) {
+    let folder = tempfile::tempdir().unwrap();
+    let books = Books::open(folder.path()).await.unwrap();
+    let mut node = Node::new(&books);
+    let mut rows = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                    quantity,quantity_unit,line_item,api_key_id,project_id,organization_id\n"
+        .to_owned();
+    for day in 1..=3 {
+        for key in 1..=3 {
+            let output = tokens(key, day);
+            if key < 3 {
+                let (at, key) = (format!("2026-10-{day:02}T12:00:00Z"), format!("cred-{key}"));
+                node.call(Call { at: &at, key: &key, input: 0, output, ..Call::default() });
+            }
+            let start = 1_790_812_800 + (day - 1) * 86_400;
+            let amount = format!("{}.{:05}", output / 100_000, output % 100_000);
+            writeln!(
+                rows,
+                "{start},{},2026-10-{day:02}T00:00:00+00:00,,{amount},usd,{output},tokens,\
+                 \"gpt-5-2025-08-07, output\",key_{key},proj_1,org-1",
+                start + 86_400
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    let path = folder.path().join("cost.csv");
+    std::fs::write(&path, rows).unwrap();
+    let file = ExportFile { name: "cost.csv".to_owned(), bytes: ExportBytes::Path(path) };
+    import(&books, &file, &ImportChoice::default(), now()).await.unwrap();
+    (House { pages: pages(books.clone()), _folder: folder }, books)
+}
+
+fn is_seen_other(answer: &Response<Body>) -> &str {
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    answer.headers()[header::LOCATION].to_str().unwrap()
+}
+
+/// The month's state on `/reconcile`.
+async fn state(house: &House) -> (String, String) {
+    let body = house.json("/reconcile.json").await;
+    fits("reconcile", &body, "/reconcile.json");
+    let cells = body["months"]["lines"][0]["cells"].as_array().unwrap();
+    let cell = cells.iter().find(|cell| cell["period"] == "2026-10").unwrap();
+    let word = |name: &str| cell[name].as_str().unwrap().to_owned();
+    (word("state"), word("text"))
+}
+
+#[tokio::test]
+async fn a_proposed_tie_is_shown_with_what_speaks_for_it_and_made_only_by_its_button() {
+    let (house, _books) = told().await;
+    let body = house.json("/accounts.json").await;
+    fits("accounts", &body, "/accounts.json");
+    let first = &body["proposed"][0];
+    assert_eq!(first["subject"], "key:openai/key_2");
+    assert_eq!(first["days_agreeing"], 3);
+    assert_eq!(first["tokens"], (1..=3).map(|day| tokens(2, day)).sum::<u64>());
+    assert_eq!(body["proposed"].as_array().unwrap().len(), 2);
+    let tied = |body: &Value| -> Vec<String> {
+        let names = body["on_bills"].as_array().unwrap().iter();
+        let tied = names.filter(|name| name["tied"] == true);
+        tied.map(|name| name["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(tied(&body).is_empty(), "looking at the page ties nothing");
+    let html = text(house.get("/accounts").await).await;
+    assert!(html.contains("3 tied to nothing: tie it or mark it known"), "{html}");
+
+    let answer = house.post("/accounts/tie", "credential=cred-2&subject=key:openai/key_2").await;
+    assert!(is_seen_other(&answer).starts_with("/accounts?notice=Tied"));
+    let body = house.json("/accounts.json").await;
+    assert_eq!(tied(&body), ["key_2"]);
+    assert_eq!(body["proposed"].as_array().unwrap().len(), 1, "what is tied is not proposed");
+    for refused in ["credential=nobody&subject=key:openai/key_1", "credential=cred-1&subject=key"] {
+        let answer = house.post("/accounts/tie", refused).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{refused}");
+    }
+    assert_eq!(tied(&house.json("/accounts.json").await), ["key_2"]);
+}
+
+#[tokio::test]
+async fn a_month_is_closed_on_the_report_that_was_read_and_late_data_makes_it_stale() {
+    let (house, books) = told().await;
+    is_seen_other(&house.post(&format!("{MONTH}/compare"), "account=org-1").await);
+    let before = house.json(&format!("{MONTH}.json")).await;
+    fits("report", &before, MONTH);
+    let read = before["report"].as_str().unwrap().to_owned();
+    let close = format!("{MONTH}/close");
+    let form =
+        |report: &str, who: &str| format!("account=org-1&report={report}&who={who}&note=as+agreed");
+    let nameless = house.post(&close, &form(&read, "+")).await;
+    assert_eq!(nameless.status(), StatusCode::BAD_REQUEST);
+    let answer = house.post(&close, &form(&read, "Ada")).await;
+    assert!(is_seen_other(&answer).ends_with("#closing"));
+    let closed = house.json(&format!("{MONTH}.json")).await;
+    fits("report", &closed, MONTH);
+    assert_eq!((&closed["closings"][0]["who"], &closed["stale"]), (&"Ada".into(), &Value::Null));
+    assert_eq!(closed["closings"][0]["stands"], true);
+    assert!(state(&house).await.1.ends_with("; closed"));
+
+    let mut late = Node::new(&books);
+    late.call(Call { at: "2026-10-02T08:00:00Z", key: "cred-9", ..Call::default() });
+    late.post_as("node-2").await;
+    let unread = house.post(&close, &form(&read, "Ada")).await;
+    assert_eq!(
+        unread.status(),
+        StatusCode::CONFLICT,
+        "nobody closes on a report they did not read"
+    );
+    let stale = house.json(&format!("{MONTH}.json")).await;
+    fits("report", &stale, MONTH);
+    assert_eq!(stale["stale"], "data came in after it was closed");
+    assert_eq!(stale["closings"].as_array().unwrap().len(), 1);
+    assert_eq!(stale["closings"][0]["stands"], false);
+    assert_eq!(stale["closings"][0]["report"], read.as_str(), "what was closed stays as it was");
+    assert_eq!(state(&house).await.0, "stale");
+    let html = text(house.get(MONTH).await).await;
+    assert!(html.contains("Stale: data came in after it was closed"), "{html}");
+
+    let renewed = stale["report"].as_str().unwrap();
+    is_seen_other(&house.post(&close, &form(renewed, "Grace")).await);
+    let closed = house.json(&format!("{MONTH}.json")).await;
+    let who: Vec<&str> = closed["closings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|closing| closing["who"].as_str().unwrap())
+        .collect();
+    assert_eq!(who, ["Grace", "Ada"], "a closing is added, none is edited");
+    assert_eq!(closed["stale"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_usual_band_stands_beside_a_count_and_only_what_is_outside_is_flagged() {
+    let folder = tempfile::tempdir().unwrap();
+    let books = Books::open(folder.path()).await.unwrap();
+    let mut node = Node::new(&books);
+    let call = Call {
+        model: "claude-sonnet-5",
+        input: 1_310,
+        output: 1_900,
+        counted: Some((1_000, 1_000)),
+        ..Call::default()
+    };
+    let attempt = node.call(call);
+    node.post().await;
+    let house = House { pages: pages(books), _folder: folder };
+    let path = format!("/requests/{attempt}.json");
+    let body = house.json(&path).await;
+    fits("request", &body, &path);
+    let sides = &body["attempts"][0]["usage"]["comparison"];
+    assert_eq!(
+        (&sides[0]["ratio_permille"], &sides[0]["is_unusual"]),
+        (&1_310.into(), &false.into())
+    );
+    assert_eq!(
+        (&sides[1]["ratio_permille"], &sides[1]["is_unusual"]),
+        (&1_900.into(), &true.into())
+    );
+    let html = text(house.get(&format!("/requests/{attempt}")).await).await;
+    assert!(html.contains("Input: for this model 1.20–1.50 ×, here 1.31 ×."), "{html}");
+    assert_eq!(html.matches("outside what is usual").count(), 1);
+}

@@ -22,7 +22,7 @@ use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::settlement::{Outcome, Settlement};
 use crate::metering::stream::{StreamEnd, StreamFacts};
-use crate::names::ModelName;
+use crate::names::{Endpoint, ModelName};
 use crate::pricing::charge::ValuationStatus;
 use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
 use crate::upstream::headers::answer_facts;
@@ -272,7 +272,8 @@ impl Exchange {
         match &self.state {
             State::Waiting(attempt, _) => {
                 let streamed = attempt.facts.stream && !attempt.facts.background;
-                attempt.placed.purpose == Purpose::Call && attempt.request.is_some() && !streamed
+                let metered = attempt.placed.endpoint != Endpoint::Other;
+                attempt.placed.purpose == Purpose::Call && metered && !streamed
             }
             State::Reading(_, body, reading) => reading.is_drained() && !body.is_end_stream(),
             _ => false,

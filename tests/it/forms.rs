@@ -5,7 +5,7 @@ use counterfoil::usage::UsageSource;
 
 use crate::client::Client;
 use crate::house::House;
-use crate::upstream::Upstream;
+use crate::upstream::{Act, Upstream, json_reply};
 
 const KEY: &str = "authorization: Bearer sk-test-0000000000004Qm\r\n";
 const TEXT: &str = r#"{"text":"hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":2,"audio_tokens":12},"output_tokens":45,"total_tokens":59}}"#;
@@ -73,4 +73,22 @@ async fn a_form_in_chunks_and_slow_pieces_is_read_as_one() {
     let (book, _folder) = house.end().await;
     let model = book.only().0.model_requested.clone();
     assert_eq!(model, Some(ModelName::from("gpt-4o-transcribe")));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_to_its_form_is_still_settled_with_its_usage() {
+    let upstream = Upstream::start(|_| vec![Act::Gate, Act::Write(json_reply(200, TEXT))]).await;
+    let house = House::over(&upstream.url()).await;
+    let mut client = Client::connect(house.running.proxy_addr).await;
+    let headers = format!("content-type: multipart/form-data; boundary=b0\r\n{KEY}");
+    let form = format!("{MODEL}{}--b0--\r\n", file(5_000));
+    client.send("POST /openai/v1/audio/transcriptions", &headers, form.as_bytes()).await;
+    while upstream.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    upstream.open_gate();
+    let book = house.book(1).await;
+    assert_eq!(book.only().1.usage.source, UsageSource::Reported);
 }

@@ -15,6 +15,7 @@ mod house;
 mod journal_away;
 mod json_calls;
 mod later;
+mod low_disk;
 mod process;
 #[path = "../support/recorded.rs"]
 mod recorded;

@@ -7,16 +7,9 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tower::ServiceExt as _;
 
 use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::post::{PostError, Poster};
@@ -25,12 +18,13 @@ use crate::config::{self, Config, ConfigError, OnJournalFailure};
 use crate::dashboard;
 use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
+use crate::failpoint;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
 use crate::gateway::counting::{CountingPool, StartCountingError};
-use crate::gateway::failpoint::Failpoints;
 use crate::gateway::later::LaterUsage;
 use crate::gateway::record::Recorder;
 use crate::gateway::running::Running as RunningCalls;
+use crate::ingress::listener::{listen, told_to_stop};
 use crate::ingress::native::{self, IngressOptions};
 use crate::journal::book::{Journal, JournalOptions, Opened};
 use crate::journal::error::JournalError;
@@ -46,6 +40,8 @@ use crate::sandbox::provider::Sandbox;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::facts;
+use crate::telemetry::clock_jump;
+use crate::telemetry::free_space::SpaceWatch;
 use crate::upstream::client::{ClientError, UpstreamClient};
 use crate::upstream::fingerprint::{FingerprintError, Fingerprinter};
 
@@ -73,10 +69,12 @@ pub struct Running {
     books: Books,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
-    posting: JoinHandle<()>,
+    posting: oneshot::Receiver<()>,
     stop_posting: oneshot::Sender<()>,
     retention: JoinHandle<()>,
     patience: Duration,
+    /// Clock and disk; they end when this is dropped.
+    _watches: JoinSet<()>,
 }
 
 /// Why a gateway did not start.
@@ -132,12 +130,6 @@ pub enum ServeError {
     },
 }
 
-/// The largest head of a request, in bytes.
-const LARGEST_HEAD: usize = 64 * 1024;
-
-/// How long a connection may sit without a request. Longer than SDKs keep theirs.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What the settlements of calls that were cut by a shutdown may take.
 const LAST_SETTLEMENTS: Duration = Duration::from_secs(5);
 
@@ -156,6 +148,7 @@ pub fn wall_clock() -> Clock {
 /// Something it needs cannot be had; nothing keeps running, and a journal that was opened is
 /// closed in order.
 pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
+    failpoint::arm(config::failpoint().as_deref());
     let config = &options.config;
     let providers = providers(config)?;
     let callers = callers(config)?;
@@ -194,17 +187,18 @@ async fn assemble(
     let proxy_addr = proxy.local_addr().unwrap_or(config.listen);
     let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
     let address = format!("http://{proxy_addr}");
-    let health = journal.clone();
+    let (health, space) = (journal.clone(), SpaceWatch::default());
+    let room = space.clone();
+    let mut watches = JoinSet::new();
+    watches.spawn(space.run(config.data.clone()));
+    watches.spawn(clock_jump::watch(clock.clone()));
     let routes = native::router(IngressOptions {
         gateway: gateway.clone(),
         providers,
         callers,
         body_limit: config.limits.body_mib.saturating_mul(1024 * 1024),
         address: address.clone(),
-        is_ready: Box::new(move || {
-            let health = health.health();
-            health.failed.is_none() && health.waiting_for_room == 0
-        }),
+        why_not_ready: Box::new(move || why_not_ready(&health, &room)),
     });
     let dashboard = dashboard::router(DashboardState {
         books: books.clone(),
@@ -217,7 +211,8 @@ async fn assemble(
         drops: Drops::default(),
     });
     let (stop_posting, posting_stopped) = oneshot::channel::<()>();
-    let posting = tokio::spawn(poster.run(async move { drop(posting_stopped.await) }));
+    let posting = poster.run_apart(async move { drop(posting_stopped.await) });
+    let posting = posting.map_err(PostError::Thread)?;
     let (stop, stopped) = watch::channel(false);
     let mut until_stopped = stopped.clone();
     let retention = tokio::spawn(retention::run(
@@ -245,7 +240,19 @@ async fn assemble(
         stop_posting,
         retention,
         patience,
+        _watches: watches,
     })
+}
+
+fn why_not_ready(journal: &Journal, space: &SpaceWatch) -> Option<&'static str> {
+    let health = journal.health();
+    if health.failed.is_some() || health.waiting_for_room > 0 {
+        Some("the journal takes no records")
+    } else if space.is_scarce() {
+        Some("the disk of the data folder is nearly full")
+    } else {
+        None
+    }
 }
 
 fn providers(config: &Config) -> Result<Vec<Provider>, ConfigError> {
@@ -317,7 +324,6 @@ fn gateway(
         },
         later,
         running: RunningCalls::default(),
-        failpoints: Failpoints::armed(config::failpoint().as_deref()),
         runtime: tokio::runtime::Handle::current(),
     })))
 }
@@ -441,54 +447,6 @@ pub async fn serve_sandbox(
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(addr).await.map_err(|source| ServeError::Listen { addr, source })
-}
-
-/// Accepts until told to stop, then lets open connections finish their request.
-async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    let each = stopped.clone();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, routes.clone(), each.clone()));
-                }
-                Err(error) => {
-                    // Out of descriptors, or a client gone before it was accepted.
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            () = told_to_stop(&mut stopped) => break,
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<bool>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
-    }
-    let routes = routes.map_request(|request: Request<Incoming>| request);
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    let mut served = pin!(served);
-    tokio::select! {
-        // A client that goes away is no event; its call settles when it is dropped.
-        _ = served.as_mut() => return,
-        () = told_to_stop(&mut stopped) => served.as_mut().graceful_shutdown(),
-    }
-    drop(served.await);
-}
-
-/// Resolves when the gateway is to end, or is gone.
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    drop(stopped.wait_for(|stop| *stop).await);
 }
 
 fn counted_entry(attempt: AttemptId, counted_at: Timestamp, counted: CountedTokens) -> Entry {

@@ -18,6 +18,8 @@ mod hostile;
 mod house;
 #[path = "bookkeeping/interrupted.rs"]
 mod interrupted;
+#[path = "bookkeeping/many.rs"]
+mod many;
 #[path = "bookkeeping/misuse.rs"]
 mod misuse;
 #[path = "bookkeeping/months.rs"]

@@ -3,7 +3,8 @@
 //! `cargo bench --bench proxy` starts, as processes of their own on 127.0.0.1: a mock provider, a
 //! bare axum + hyper proxy (the floor), and `counterfoil serve` with record, pricing, posting and
 //! counting on. The same load goes to each in turns; ratios are the result, absolute times depend
-//! on the machine. Each figure is the best of its rounds: `BENCH_ROUNDS`, 3 by default.
+//! on the machine. Each figure is the best of its rounds: `-- --rounds 3`, and `--only` one of
+//! `latency`, `processor`, `durable`, `memory`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -69,7 +70,10 @@ fn main() {
     match option("--role").as_deref() {
         Some("mock") => run(servers::mock(listen())),
         Some("floor") => run(servers::floor(listen(), option("--upstream").unwrap())),
-        _ => run(compare()),
+        _ => {
+            let rounds = option("--rounds").map_or(3, |rounds| rounds.parse().unwrap());
+            run(compare(rounds, &option("--only").unwrap_or_default()));
+        }
     }
 }
 
@@ -77,7 +81,7 @@ fn run(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(work);
 }
 
-async fn compare() {
+async fn compare(rounds: usize, only: &str) {
     println!("load average before: {}", load_average());
     let (mock_at, floor_at, gateway_at) = (free(), free(), free());
     let mock = Running::role("mock", mock_at, mock_at);
@@ -89,8 +93,6 @@ async fn compare() {
         Target { name: "floor", address: floor_at, pid: floor.pid() },
         Target { name: "counterfoil", address: gateway_at, pid: gateway.pid() },
     ];
-    let rounds: usize = std::env::var("BENCH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
-    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |part: &str| only.is_empty() || only == part;
     let mut best = Best::default();
     let mut posted = Vec::new();
@@ -199,7 +201,7 @@ async fn with_memory(mock_at: std::net::SocketAddr, floor: Target) {
         let target = Target { name: "counterfoil", address, pid: gateway.pid() };
         tokio::time::sleep(Duration::from_secs(1)).await;
         let idle = memory(target.pid, "VmRSS:");
-        drop(saturate(target, &json_body(""), SPAN).await);
+        saturate(target, &json_body(""), SPAN).await;
         let loaded = memory(target.pid, "VmHWM:");
         let streams = slow_streams(target, &stream_body(DRIP), 500).await;
         println!(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::bookkeeping::candidates;
@@ -119,7 +120,7 @@ pub async fn explain(
     month: &Month,
     clock: &Clock,
 ) -> Result<Explained, CloseError> {
-    let (account, inputs) = gather(books, prices, month, clock).await?;
+    let (account, inputs) = gather(books, prices, month).await?;
     let report = work(inputs).await?;
     let body = serde_json::to_string(&report).unwrap_or_default();
     let inputs_hash = hex(&Sha256::digest(body.as_bytes()));
@@ -134,7 +135,7 @@ pub async fn explain(
         report: new_id(clock.now()).to_string(),
         made_at: clock.now(),
         inputs_hash: inputs_hash.clone(),
-        status: status.as_str().map_or_else(|| status.to_string(), str::to_owned),
+        status: status.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body,
     };
     reports::keep_report(books, &of, &stored).await?;
@@ -150,9 +151,9 @@ pub async fn attempts_behind(
     prices: &PriceTable,
     month: &Month,
     finding: &str,
-    clock: &Clock,
+    _clock: &Clock,
 ) -> Result<Vec<AttemptId>, CloseError> {
-    let (_, inputs) = gather(books, prices, month, clock).await?;
+    let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
     let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
@@ -307,7 +308,6 @@ pub(crate) async fn gather(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
-    clock: &Clock,
 ) -> Result<(String, Inputs), CloseError> {
     let account = account(books, month).await?;
     let provider = &month.provider;
@@ -333,8 +333,8 @@ pub(crate) async fn gather(
         ties: ties(books, provider).await?,
         aliases: BTreeMap::new(),
         gaps: facts::gaps(books, span).await?,
-        // Books without any attempt cover nothing yet.
-        books_began: Some(facts::books_began(books).await?.unwrap_or_else(|| clock.now())),
+        // Books without any attempt cover nothing of the month, whenever that is asked.
+        books_began: Some(facts::books_began(books).await?.unwrap_or(span.end)),
         document,
         exchange: None,
     };

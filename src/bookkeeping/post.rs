@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::journal::book::Journal;
 use crate::journal::error::JournalError;
 use crate::journal::reader::{JournalReader, Record};
@@ -38,6 +40,9 @@ pub enum PostError {
     /// The books did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no thread to post on.
+    #[error("posting cannot start: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Moves one node's journal into the books.
@@ -79,6 +84,24 @@ impl Poster {
             posted.posted_n = last;
         }
         Ok(posted)
+    }
+
+    /// Runs on a thread of its own, so that a batch never holds up a call; the receiver resolves
+    /// once it has ended.
+    ///
+    /// # Errors
+    /// The machine gives no thread.
+    pub fn run_apart(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<oneshot::Receiver<()>> {
+        let (ended, has_ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new().name("posting".to_owned()).spawn(move || {
+            runtime.block_on(self.run(stop));
+            drop(ended);
+        })?;
+        Ok(has_ended)
     }
 
     /// Posts until `stop` resolves, and once more then. While the books are away the journal grows

@@ -57,9 +57,8 @@ pub async fn proposals(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
-    clock: &Clock,
 ) -> Result<Vec<Proposal>, CloseError> {
-    let (_, inputs) = close::gather(books, prices, month, clock).await?;
+    let (_, inputs) = close::gather(books, prices, month).await?;
     let provider = &month.provider;
     let credentials = accounts::credentials(books).await?;
     let hints: BTreeMap<String, String> =

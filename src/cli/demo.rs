@@ -92,7 +92,7 @@ impl StoryClock {
 
 /// Tells the month and keeps serving until it is stopped.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    telemetry::start(Some("warn"));
+    telemetry::log::start(Some("warn"));
     block_on(async { finish(tell(arguments).await) })
 }
 

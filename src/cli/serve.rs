@@ -30,7 +30,7 @@ pub(super) struct ServeArguments {
 
 /// Runs until SIGTERM or SIGINT; a second one hurries.
 pub(super) fn run(arguments: ServeArguments) -> ExitCode {
-    telemetry::start(log_filter().as_deref());
+    telemetry::log::start(log_filter().as_deref());
     let ended = configured(arguments).map_err(|error| error.to_string()).and_then(serve);
     match ended {
         Ok(()) => ExitCode::SUCCESS,

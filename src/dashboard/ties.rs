@@ -183,7 +183,7 @@ pub(crate) async fn proposals(
             account: Some(account.clone()),
             period,
         };
-        match ties::proposals(&state.books, &state.prices, &month, &state.clock).await {
+        match ties::proposals(&state.books, &state.prices, &month).await {
             Ok(found) => proposals.found.extend(found.into_iter().map(|proposal| ProposedTie {
                 key: hint_and_id(&proposal.hint, proposal.credential.as_str()),
                 tokens: format::count(proposal.tokens),

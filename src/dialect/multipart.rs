@@ -51,6 +51,14 @@ pub fn text_fields<'a>(boundary: &str, body: &'a [u8]) -> Vec<TextField<'a>> {
     fields
 }
 
+/// What of the beginning of a body is whole parts: up to the last delimiter in it, so that no
+/// value is taken for whole that may go on.
+pub fn whole_parts<'a>(boundary: &str, beginning: &'a [u8]) -> &'a [u8] {
+    let delimiter = format!("\r\n--{boundary}");
+    let end = memmem::rfind(beginning, delimiter.as_bytes()).unwrap_or(0);
+    beginning.get(..end).unwrap_or_default()
+}
+
 fn text_field(part: &[u8]) -> Option<TextField<'_>> {
     let part = part.strip_prefix(b"\r\n")?;
     let head_end = memmem::find(part.get(..part.len().min(4_096))?, b"\r\n\r\n")?;
@@ -97,6 +105,17 @@ mod tests {
             --b\r\ncontent-disposition: form-data; name=model\r\n\r\ntrue\r\n--b--";
         let fields = text_fields("b", body);
         assert_eq!(fields, [TextField { name: "model", value: "true" }]);
+    }
+
+    #[test]
+    fn a_beginning_yields_no_value_that_may_go_on() {
+        let body = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n\
+            gpt-4o-transcribe\r\n--b--\r\n";
+        for cut in 0..body.len() {
+            let fields = text_fields("b", whole_parts("b", &body[..cut]));
+            assert!(fields.iter().all(|it| it.value == "gpt-4o-transcribe"), "{cut}: {fields:?}");
+        }
+        assert_eq!(text_fields("b", whole_parts("b", body)).len(), 1);
     }
 
     #[test]

@@ -105,6 +105,12 @@ impl RequestFacts {
         Self::read_json(body)
     }
 
+    /// Reads the beginning of a form whose files follow; `None` where the type names no form.
+    pub fn read_beginning(content_type: &str, beginning: &[u8]) -> Option<Self> {
+        let boundary = multipart::boundary(content_type)?;
+        Some(Self::read_form(&boundary, multipart::whole_parts(&boundary, beginning)))
+    }
+
     /// What selects a price, as far as the request tells it: `service_tier`, `speed`, `region`
     /// (from `inference_geo`) and `cache_retention`. The answer has the last word on each.
     pub fn conditions(&self) -> Conditions {
@@ -186,12 +192,16 @@ impl RequestFacts {
         let mut facts = Self { body: BodyKind::Multipart, ..Self::default() };
         for field in multipart::text_fields(boundary, body) {
             match field.name {
-                "model" => facts.model = Some(ModelName::new(field.value)),
+                "model" if (1..=256).contains(&field.value.len()) => {
+                    facts.model = Some(ModelName::new(field.value));
+                }
                 "stream" => facts.stream = field.value == "true",
                 "n" => facts.choices = field.value.parse().ok(),
-                "user" => facts.claimed_user = Some(field.value.to_owned()),
-                "quality" => facts.quality = Some(field.value.to_owned()),
-                "size" => facts.size = Some(field.value.to_owned()),
+                "user" => facts.claimed_user = label(field.value),
+                "quality" if is_short_name(field.value) => {
+                    facts.quality = Some(field.value.to_owned());
+                }
+                "size" if is_short_name(field.value) => facts.size = Some(field.value.to_owned()),
                 _ => {}
             }
         }
@@ -225,7 +235,10 @@ fn short_text(value: &[u8]) -> Option<String> {
 
 /// A label of the caller's own making, cut to what a column should hold.
 fn claimed(value: &[u8]) -> Option<String> {
-    let text = string_text(value)?;
+    label(&string_text(value)?)
+}
+
+fn label(text: &str) -> Option<String> {
     let label: String = text.chars().filter(|letter| !letter.is_control()).take(256).collect();
     (!label.is_empty()).then_some(label)
 }

@@ -14,11 +14,11 @@ use uuid::{NoContext, Uuid};
 
 use crate::dialect::endpoint::{Dialect, Route};
 use crate::dialect::request::RequestFacts;
+use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::Reading;
 use crate::gateway::counting::{CountingJob, CountingPool};
 use crate::gateway::error::{CallError, FailedCall};
 use crate::gateway::exchange::{Attempt, Exchange, Piece};
-use crate::gateway::failpoint::{Failpoint, Failpoints};
 use crate::gateway::later::LaterUsage;
 use crate::gateway::outgoing::{self, Outgoing};
 use crate::gateway::record::{Recorder, Tracked};
@@ -126,8 +126,6 @@ pub struct Shared {
     pub later: LaterUsage,
     /// What is under way.
     pub running: Running,
-    /// Where a debug build is told to die.
-    pub failpoints: Failpoints,
     /// Where the rest of an exchange goes on when its client is gone.
     pub runtime: tokio::runtime::Handle,
 }
@@ -242,7 +240,7 @@ impl Gateway {
         let outgoing = outgoing::request(call, body)?;
         let intent = self.intent(request, call, length);
         let attempt = self.new_attempt(&intent, call, injected, counted);
-        shared.failpoints.pass(Failpoint::BeforeIntent);
+        failpoint::pass(Failpoint::BeforeIntent);
         let mut exchange = Exchange::begin(Arc::clone(shared), attempt);
         let entry = Entry::Intent(Box::new(intent));
         let tracked = match shared.recorder.intent(&entry).await {
@@ -252,12 +250,12 @@ impl Gateway {
                 return Err(CallError::JournalUnavailable);
             }
         };
-        shared.failpoints.pass(Failpoint::AfterIntent);
+        failpoint::pass(Failpoint::AfterIntent);
         *attempts += 1;
         exchange.recorded(tracked);
         exchange.sent(shared.client.send(outgoing));
         let parts = self.head(&mut exchange, &call.provider.name).await?;
-        shared.failpoints.pass(Failpoint::AfterHeaders);
+        failpoint::pass(Failpoint::AfterHeaders);
         if shared.recorder.synced(tracked).await.is_err() {
             return Err(CallError::JournalUnavailable);
         }

@@ -11,10 +11,10 @@ use http_body::Body as _;
 
 use crate::dialect::endpoint::{Dialect, Purpose};
 use crate::dialect::request::RequestFacts;
+use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::{Asked, Reading};
 use crate::gateway::call::Shared;
 use crate::gateway::counting::CountingJob;
-use crate::gateway::failpoint::Failpoint;
 use crate::gateway::later::Awaited;
 use crate::gateway::record::Tracked;
 use crate::gateway::running::InFlight;
@@ -22,7 +22,7 @@ use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::settlement::{Outcome, Settlement};
 use crate::metering::stream::{StreamEnd, StreamFacts};
-use crate::names::ModelName;
+use crate::names::{Endpoint, ModelName};
 use crate::pricing::charge::ValuationStatus;
 use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
 use crate::upstream::headers::answer_facts;
@@ -113,7 +113,11 @@ impl Exchange {
         let State::Waiting(attempt, pending) = &mut self.state else {
             return Poll::Pending;
         };
-        let answer = ready!(Pin::new(pending).poll(context))?;
+        let polled = Pin::new(pending).poll(context);
+        if polled.is_pending() {
+            failpoint::pass(Failpoint::AfterSend);
+        }
+        let answer = ready!(polled)?;
         let (parts, body) = answer.into_parts();
         attempt.measured.status = Some(parts.status.as_u16());
         attempt.measured.head = answer_facts(&parts.headers);
@@ -163,9 +167,10 @@ impl Exchange {
             let Ok(bytes) = frame.into_data() else {
                 continue;
             };
+            let first = attempt.measured.first_byte.is_none();
             attempt.take(&bytes);
             let out = reading.feed(bytes);
-            self.shared.failpoints.pass(Failpoint::InAnswer);
+            failpoint::pass(if first { Failpoint::FirstByte } else { Failpoint::InAnswer });
             let ended = body.is_end_stream();
             if ended || reading.saw_end() {
                 let out = join(out, reading.held_back());
@@ -183,7 +188,7 @@ impl Exchange {
         if let State::Committing(commit) = &mut self.state {
             ready!(commit.as_mut().poll(context));
             self.state = State::Settled;
-            self.shared.failpoints.pass(Failpoint::AfterCommit);
+            failpoint::pass(Failpoint::BeforeLastByte);
         }
         Poll::Ready(())
     }
@@ -191,7 +196,7 @@ impl Exchange {
     /// Settles with what is there, and hands out what is left of the answer's body.
     /// The settlement is on its way to the journal when this returns.
     pub fn settle(&mut self, end: End) -> Option<AnswerBody> {
-        self.shared.failpoints.pass(Failpoint::AfterAnswer);
+        failpoint::pass(Failpoint::AfterUsage);
         let (attempt, body, reading) = match std::mem::replace(&mut self.state, State::Settled) {
             State::Intending(attempt) | State::Waiting(attempt, _) => (attempt, None, None),
             State::Reading(attempt, body, reading) => (attempt, Some(body), Some(reading)),
@@ -214,7 +219,7 @@ impl Exchange {
             Poll::Pending => State::Committing(commit),
         };
         self.cost = cost;
-        self.shared.failpoints.pass(Failpoint::BeforeCommit);
+        failpoint::pass(Failpoint::BeforeCommit);
         body
     }
 
@@ -267,7 +272,8 @@ impl Exchange {
         match &self.state {
             State::Waiting(attempt, _) => {
                 let streamed = attempt.facts.stream && !attempt.facts.background;
-                attempt.placed.purpose == Purpose::Call && attempt.request.is_some() && !streamed
+                let metered = attempt.placed.endpoint != Endpoint::Other;
+                attempt.placed.purpose == Purpose::Call && metered && !streamed
             }
             State::Reading(_, body, reading) => reading.is_drained() && !body.is_end_stream(),
             _ => false,

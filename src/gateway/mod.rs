@@ -7,7 +7,6 @@ pub mod counting;
 pub mod decode;
 pub mod error;
 pub mod exchange;
-pub mod failpoint;
 pub mod later;
 pub mod outgoing;
 pub mod record;

@@ -20,8 +20,8 @@ use crate::dialect::endpoint::{Dialect, Purpose, Route, classify, has_doubled_ve
 use crate::dialect::request::RequestFacts;
 use crate::gateway::call::{Call, CallBody, Gateway, PayingKey, Provider};
 use crate::gateway::error::CallError;
-use crate::ingress::labels;
 use crate::ingress::reply::{Refusal, failed};
+use crate::ingress::{form, labels};
 use crate::ledger::intent::CredentialKind;
 use crate::names::Endpoint;
 use crate::routing::native::{self, NativePath};
@@ -41,7 +41,7 @@ struct Parts {
     callers: Callers,
     body_limit: usize,
     address: String,
-    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    why_not_ready: Box<dyn Fn() -> Option<&'static str> + Send + Sync>,
 }
 
 /// What the routes are built of.
@@ -56,8 +56,8 @@ pub struct IngressOptions {
     pub body_limit: usize,
     /// Where clients reach us, for hints: `http://127.0.0.1:4180`.
     pub address: String,
-    /// Whether calls can be taken now.
-    pub is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Why calls should not come here now, if so.
+    pub why_not_ready: Box<dyn Fn() -> Option<&'static str> + Send + Sync>,
 }
 
 /// How long a metered body may take to arrive.
@@ -72,7 +72,7 @@ pub fn router(options: IngressOptions) -> Router {
         callers: options.callers,
         body_limit: options.body_limit,
         address: options.address,
-        is_ready: options.is_ready,
+        why_not_ready: options.why_not_ready,
     };
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -82,10 +82,10 @@ pub fn router(options: IngressOptions) -> Router {
 }
 
 async fn ready(State(ingress): State<Ingress>) -> Response {
-    if (ingress.parts.is_ready)() {
-        return "ready\n".into_response();
+    match (ingress.parts.why_not_ready)() {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "the journal takes no records\n").into_response()
 }
 
 async fn call(State(ingress): State<Ingress>, request: Request<Body>) -> Response {
@@ -126,6 +126,9 @@ impl Parts {
             let facts = RequestFacts::read(content_type, &bytes)
                 .map_err(|error| refused(refusal(400, "duplicate_member", error.to_string())))?;
             (CallBody::Whole(bytes), facts)
+        } else if carries_form(&route, &head.headers) {
+            let (body, facts) = form::begin(&head.headers, body).await.map_err(refused)?;
+            (body, facts)
         } else {
             (self.streamed(&head.method, &head.headers, body), RequestFacts::default())
         };
@@ -278,9 +281,12 @@ impl Parts {
 
 /// Whether the body is read whole: a call that is billed by its answer, unless it uploads files.
 fn is_metered(route: &Route, headers: &HeaderMap) -> bool {
-    let form = text_header(headers, CONTENT_TYPE.as_str())
-        .is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("multipart/"));
-    route.purpose == Purpose::Call && route.endpoint != Endpoint::Other && !form
+    route.purpose == Purpose::Call && route.endpoint != Endpoint::Other && !form::is_form(headers)
+}
+
+/// A billed call that uploads files: its beginning is read, and it passes through.
+fn carries_form(route: &Route, headers: &HeaderMap) -> bool {
+    route.purpose == Purpose::Call && route.endpoint != Endpoint::Other && form::is_form(headers)
 }
 
 /// A seat-paid token of Anthropic's: what passes on it is outside the bill.

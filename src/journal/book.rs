@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::journal::checkpoint::Checkpointer;
 use crate::journal::connect;
 use crate::journal::error::JournalError;
-use crate::journal::files::{self, Ballast, JOURNAL_FILE, Marker};
-use crate::journal::recovery::{self, Recovered};
+use crate::journal::files::{self, Ballast, HeldFolder, JOURNAL_FILE, Marker, Unwritten};
+use crate::journal::recovery::{self, Recovered, Told};
 use crate::journal::scribe::{self, Draft, Scribe};
 use crate::journal::sync::Syncer;
 use crate::journal::writer::{Command, Counters, Limits, Pending, Retirement, Writer};
@@ -129,6 +129,7 @@ impl Journal {
         }
         let head = recovery::read_head(&mut connection, &path).await?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
+        let told = Told { missing, marker };
         let node = head.node.clone().unwrap_or_else(|| new_node(&clock));
         let boot = head.last_boot + 1;
         let machine_boot = files::machine_boot();
@@ -138,12 +139,15 @@ impl Journal {
         recovery::begin_boot(&mut scribe, &path, &node, machine_boot.as_deref(), limit).await?;
         let wal = open_wal(&path)?;
         let recovered =
-            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), missing)
+            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), told)
                 .await?;
         sync_start(&wal, folder, &path)?;
         let last_seen = scribe.clock.now();
-        files::write_marker(folder, &Marker { node: node.clone(), boot, last_seen })?;
-        let journal = Self::start(scribe, wal, &options, folder, node, lock).await?;
+        let unwritten = Unwritten::Nothing;
+        let marker = Marker { node, boot, last_seen, unwritten };
+        files::write_marker(folder, &marker)?;
+        let held = HeldFolder { path: folder.to_owned(), marker, _lock: lock };
+        let journal = Self::start(scribe, wal, &options, held).await?;
         let opened = journal.opened(recovered);
         Ok((journal, opened))
     }
@@ -152,22 +156,21 @@ impl Journal {
         scribe: Scribe,
         wal: File,
         options: &JournalOptions,
-        folder: &Path,
-        node: String,
-        lock: File,
+        held: HeldFolder,
     ) -> Result<Self, JournalError> {
-        let path = folder.join(JOURNAL_FILE);
+        let path = held.path.join(JOURNAL_FILE);
+        let node = held.marker.node.clone();
         let boot = scribe.boot;
         let synced = scribe.next_n - 1;
         let syncer =
             Syncer::start(wal, synced).map_err(|error| files::file_error(&path, &error))?;
         let checkpointer = Checkpointer::start(path.clone()).await?;
-        let ballast = Ballast::hold(folder, options.ballast_bytes);
+        let ballast = Ballast::hold(&held.path, options.ballast_bytes);
         let limits = Limits {
             unsynced: i64::from(options.unsynced_limit.max(1)),
             spill_bytes: options.spill_bytes,
         };
-        let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, lock);
+        let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, held);
         let counters = Arc::clone(&writer.counters);
         counters.committed.store(u64::try_from(synced).unwrap_or(0), Ordering::Relaxed);
         let (queue, commands) = mpsc::channel(options.queue.max(1));

@@ -30,7 +30,10 @@ pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection, JournalError
 
 /// A connection that only reads.
 pub(crate) async fn reader(path: &Path) -> Result<SqliteConnection, JournalError> {
-    connect(settings(path).pragma("query_only", "ON"), path).await
+    let options = settings(path)
+        .pragma("query_only", "ON")
+        .thread_name(|number| format!("posting-read-{number}"));
+    connect(options, path).await
 }
 
 fn settings(path: &Path) -> SqliteConnectOptions {
@@ -42,6 +45,7 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .pragma("recursive_triggers", "ON")
         .pragma("trusted_schema", "OFF")
         .command_buffer_size(16)
+        .thread_name(|number| format!("journal-{number}"))
         .disable_statement_logging()
 }
 

@@ -28,6 +28,44 @@ pub(crate) struct Marker {
     pub(crate) node: String,
     pub(crate) boot: i64,
     pub(crate) last_seen: Timestamp,
+    /// What this boot had to write and found no room for.
+    #[serde(default)]
+    pub(crate) unwritten: Unwritten,
+}
+
+/// Records a boot could not write, should it not end in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unwritten {
+    /// Everything is in the journal.
+    #[default]
+    Nothing,
+    /// The journal is full; what waits in memory goes with the process.
+    Waiting,
+    /// So many attempts lost a record when the process ended.
+    Attempts(u64),
+}
+
+/// The data folder while this process has it.
+#[derive(Debug)]
+pub(crate) struct HeldFolder {
+    pub(crate) path: PathBuf,
+    pub(crate) marker: Marker,
+    /// Keeps other processes out until the connection is closed.
+    pub(crate) _lock: File,
+}
+
+impl HeldFolder {
+    /// Says in the marker what is not written. Where that fails too the log says so.
+    pub(crate) fn say_unwritten(&mut self, unwritten: Unwritten) {
+        if self.marker.unwritten == unwritten {
+            return;
+        }
+        self.marker.unwritten = unwritten;
+        if let Err(error) = write_marker(&self.path, &self.marker) {
+            tracing::error!(%error, ?unwritten, "the marker does not say what is not written");
+        }
+    }
 }
 
 /// An error about one file.

@@ -5,9 +5,11 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 
+use crate::failpoint::{self, Failpoint};
 use crate::journal::chain::GENESIS;
 use crate::journal::connect::damaged;
 use crate::journal::error::JournalError;
+use crate::journal::files::{Marker, Unwritten};
 use crate::journal::scribe::{Draft, Scribe, WriteError};
 use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
@@ -46,6 +48,15 @@ pub(crate) struct Recovered {
     pub(crate) orphans: Vec<Intent>,
     pub(crate) gap: Option<CoverageGap>,
     pub(crate) unclean: bool,
+}
+
+/// What is known from outside the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The gap of a journal that is not there any more.
+    pub(crate) missing: Option<CoverageGap>,
+    /// The folder's marker.
+    pub(crate) marker: Option<Marker>,
 }
 
 /// Reads where the journal stands.
@@ -99,9 +110,10 @@ pub(crate) async fn recover(
     path: &Path,
     before: Option<Before>,
     machine_boot: Option<&str>,
-    missing: Option<CoverageGap>,
+    told: Told,
 ) -> Result<Recovered, JournalError> {
     let mut found = Recovered::default();
+    let Told { missing, marker } = told;
     if missing.is_some() && !gap_is_told(&mut scribe.connection, path, 0, "journal_missing").await?
     {
         found.gap = missing;
@@ -117,17 +129,18 @@ pub(crate) async fn recover(
         {
             let same_machine =
                 machine_boot.is_some() && before.machine_boot.as_deref() == machine_boot;
-            let at_most = if same_machine { 0 } else { before.unsynced_limit };
+            let unsynced = if same_machine { 0 } else { before.unsynced_limit };
             found.gap = Some(CoverageGap {
                 period: ChargePeriod {
                     start: last_seen,
                     end: scribe.clock.now().max(last_seen.plus_micros(1)),
                 },
-                at_most: u64::try_from(at_most).ok(),
+                at_most: at_most(unsynced, unwritten(marker.as_ref(), before.boot)),
                 reason: GapReason::UncleanStop,
             });
         }
         settle(scribe, &found.orphans, last_seen).await?;
+        failpoint::pass(Failpoint::DuringRecovery);
     }
     if let Some(gap) = &found.gap {
         append(scribe, &[Draft::of(&Entry::Gap(gap.clone()))?]).await?;
@@ -138,6 +151,22 @@ pub(crate) async fn recover(
         .await
         .map_err(|error| damaged(path, &error))?;
     Ok(found)
+}
+
+/// What a boot could not write, as far as the marker is that boot's.
+fn unwritten(marker: Option<&Marker>, boot: i64) -> Unwritten {
+    marker.filter(|marker| marker.boot == boot).map_or(Unwritten::Nothing, |it| it.unwritten)
+}
+
+/// The most attempts that can be missing: unsynced ones lost with the power, and those whose
+/// records found no room.
+fn at_most(unsynced: i64, unwritten: Unwritten) -> Option<u64> {
+    let unsynced = u64::try_from(unsynced).ok()?;
+    match unwritten {
+        Unwritten::Nothing => Some(unsynced),
+        Unwritten::Attempts(attempts) => Some(unsynced.saturating_add(attempts)),
+        Unwritten::Waiting => None,
+    }
 }
 
 async fn settle(

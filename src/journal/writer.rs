@@ -1,7 +1,6 @@
 //! The writer: takes what waits, writes it in one statement, then tells those who wait.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,11 +8,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::failpoint::{self, Failpoint};
 use crate::journal::checkpoint::Checkpointer;
 use crate::journal::error::JournalError;
-use crate::journal::files::Ballast;
+use crate::journal::files::{Ballast, HeldFolder, Unwritten};
 use crate::journal::scribe::{Draft, Scribe, WriteError};
 use crate::journal::sync::Syncer;
+use crate::ledger::entry::Entry;
 use crate::period::Timestamp;
 
 /// The most records one statement takes.
@@ -82,8 +83,9 @@ pub(crate) struct Writer {
     ballast_tried: Instant,
     /// Lets the sync thread end, however the writer does.
     _ending: StopSync,
-    /// Keeps other processes out until the connection is closed.
-    _lock: File,
+    /// Attempts of which a record is lost: there was no room, in memory either.
+    lost: u64,
+    held: HeldFolder,
 }
 
 /// Stops the sync thread when dropped, also with a runtime that ends without closing the journal.
@@ -102,7 +104,7 @@ impl Writer {
         checkpointer: Checkpointer,
         ballast: Ballast,
         limits: Limits,
-        lock: File,
+        held: HeldFolder,
     ) -> Self {
         let counters = Arc::new(Counters::default());
         let ending = StopSync(Arc::clone(&syncer));
@@ -118,7 +120,8 @@ impl Writer {
             open: HashMap::new(),
             ballast_tried: Instant::now(),
             _ending: ending,
-            _lock: lock,
+            lost: 0,
+            held,
         }
     }
 
@@ -185,6 +188,9 @@ impl Writer {
         let drafts: Vec<&Draft> = batch.iter().map(|pending| &pending.draft).collect();
         match self.scribe.write(&drafts).await {
             Ok(first) => {
+                if self.lost == 0 {
+                    self.held.say_unwritten(Unwritten::Nothing);
+                }
                 self.tell(first, batch);
                 Ok(())
             }
@@ -207,6 +213,10 @@ impl Writer {
         batch: Vec<Pending>,
         reason: &str,
     ) -> Result<(), String> {
+        // From here on a kill may take what is in memory, or what passes untracked.
+        if self.lost == 0 {
+            self.held.say_unwritten(Unwritten::Waiting);
+        }
         let (intents, kept): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|pending| pending.draft.kind == "intent");
         for pending in intents {
@@ -229,6 +239,7 @@ impl Writer {
         for Pending { draft, waiter } in kept {
             let bytes = self.spilled_bytes + draft.body.len();
             if bytes > self.limits.spill_bytes {
+                self.lost = self.lost.saturating_add(attempts_of(&draft));
                 answer(waiter, Err(JournalError::Unavailable(reason.to_owned())));
             } else {
                 self.spilled_bytes = bytes;
@@ -286,6 +297,9 @@ impl Writer {
         let count = batch.len();
         let mut urgent = false;
         for (n, Pending { draft, waiter }) in (first..).zip(batch) {
+            if draft.kind == "settlement" {
+                failpoint::pass(Failpoint::AfterCommit);
+            }
             urgent |= draft.kind == "intent";
             answer(waiter, Ok(Committed { n }));
             note(&mut self.open, n, &draft);
@@ -322,9 +336,13 @@ impl Writer {
         let synced = self.syncer.reached(last).await;
         self.syncer.stop();
         synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
-        if !self.spill.is_empty() {
-            let lost = self.spill.len();
-            let reason = format!("{lost} settled records found no room on the disk");
+        let waiting = self.spill.iter().map(attempts_of).fold(0, u64::saturating_add);
+        let attempts = self.lost.saturating_add(waiting);
+        if attempts > 0 {
+            self.held.say_unwritten(Unwritten::Attempts(attempts));
+            let reason = format!(
+                "records of {attempts} attempts found no room on the disk; the next start lists them"
+            );
             return Err(JournalError::Unavailable(reason));
         }
         if !asked {
@@ -341,6 +359,14 @@ fn note(open: &mut HashMap<String, i64>, n: i64, draft: &Draft) {
         ("intent", Some(attempt)) => drop(open.insert(attempt.clone(), n)),
         ("settlement", Some(attempt)) => drop(open.remove(attempt)),
         _ => {}
+    }
+}
+
+/// How many attempts a record speaks of.
+fn attempts_of(draft: &Draft) -> u64 {
+    match serde_json::from_str(&draft.body) {
+        Ok(Entry::Gap(gap)) => gap.at_most.unwrap_or(1),
+        _ => 1,
     }
 }
 

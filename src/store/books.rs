@@ -49,7 +49,9 @@ impl Books {
         make_private(folder, &path)?;
         let failed = |source| StoreError::Open { path: path.clone(), source };
         // 8 MiB: the pages a batch touches are not read back from the WAL by the next.
-        let writing = settings(&path).pragma("cache_size", "-8192");
+        let writing = settings(&path)
+            .pragma("cache_size", "-8192")
+            .thread_name(|number| format!("books-write-{number}"));
         let writer = pool(1).connect_with(writing).await.map_err(failed)?;
         migrate(&writer, &path).await?;
         let reading = settings(&path).pragma("query_only", "ON");
@@ -149,6 +151,7 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .pragma("recursive_triggers", "ON")
         .pragma("trusted_schema", "OFF")
         .pragma("journal_size_limit", "67108864")
+        .thread_name(|number| format!("books-{number}"))
         .disable_statement_logging()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::sqlite::SqliteConnection;
 
+use crate::failpoint::{self, Failpoint};
 use crate::ledger::entry::Entry;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
@@ -68,6 +69,7 @@ pub async fn post(
     let (rows, rollups) = read_batch(&mut transaction, node, &new).await?;
     let conflicts = rows.conflicts();
     rows.insert(&mut transaction).await?;
+    failpoint::pass(Failpoint::DuringPosting);
     rollups.apply(&mut transaction).await?;
     sqlx::query(
         "INSERT INTO posting_cursors (node, posted_n, hash) VALUES ($1, $2, $3) \

@@ -152,10 +152,10 @@ pub fn cost_of(organization: &str, rows: &[CostRow<'_>]) -> String {
     let mut text = header.to_owned();
     for (day, amount, item) in rows {
         let start = 1_790_812_800 + i64::from(day - 1) * 86_400;
-        let (end, next) = (start + 86_400, day + 1);
+        let end = start + 86_400;
         writeln!(
             text,
-            "{start},{end},2026-10-{day:02}T00:00:00+00:00,2026-10-{next:02}T00:00:00+00:00,\
+            "{start},{end},2026-10-{day:02}T00:00:00+00:00,,\
              {amount},usd,\"{item}\",proj_1,{organization}"
         )
         .unwrap();

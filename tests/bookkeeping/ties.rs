@@ -57,7 +57,7 @@ async fn proposed(books: &Books) -> Vec<Proposal> {
         account: None,
         period: "2026-10".parse().unwrap(),
     };
-    ties::proposals(books, &PriceTable::builtin().unwrap(), &month, &clock()).await.unwrap()
+    ties::proposals(books, &PriceTable::builtin().unwrap(), &month).await.unwrap()
 }
 
 #[tokio::test]

@@ -304,6 +304,8 @@ await check("an import of another month is compared from its own page, and says 
     const said = await twin("/reconcile/anthropic/2026-08.json");
     assertSame(decimal(said.billed), decimal("1.27"), "the fixture's own sum");
     await look(page, "reconcile-partial");
+    await page.goto(`${DASHBOARD}/reconcile`);
+    assert.equal(await page.locator('a.state.partial[href*="/reconcile/anthropic/2026-08"]').count(), 1, "compared, and still partial");
   }));
 
 await check("a hostile file is refused with row and reason, without a script too", () =>

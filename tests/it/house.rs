@@ -6,6 +6,7 @@ use std::time::Duration;
 use counterfoil::config::Config;
 use counterfoil::journal::reader::JournalReader;
 use counterfoil::ledger::entry::{Correction, Entry};
+use counterfoil::ledger::gap::CoverageGap;
 use counterfoil::ledger::intent::Intent;
 use counterfoil::ledger::settlement::Settlement;
 use counterfoil::names::Clock;
@@ -116,7 +117,7 @@ pub struct Book {
     pub settlements: Vec<Settlement>,
     pub corrections: Vec<Correction>,
     pub counts: usize,
-    pub gaps: usize,
+    pub gaps: Vec<CoverageGap>,
 }
 
 impl Book {
@@ -132,7 +133,7 @@ impl Book {
                 Entry::Settlement(settlement) => book.settlements.push(*settlement),
                 Entry::Correction(correction) => book.corrections.push(*correction),
                 Entry::Count(_) => book.counts += 1,
-                Entry::Gap(_) => book.gaps += 1,
+                Entry::Gap(gap) => book.gaps.push(gap),
             }
         }
         book

@@ -9,14 +9,18 @@
 
 mod client;
 mod crash;
+mod forms;
 mod hang_ups;
 mod house;
 mod journal_away;
 mod json_calls;
 mod later;
+mod low_disk;
+mod process;
 #[path = "../support/recorded.rs"]
 mod recorded;
 mod recorded_traffic;
 mod refusals;
+mod smuggling;
 mod streams;
 mod upstream;

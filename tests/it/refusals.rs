@@ -3,8 +3,9 @@
 use counterfoil::ledger::intent::{CredentialKind, LabelSource};
 use counterfoil::ledger::settlement::{BillingClass, Outcome};
 
-use crate::client::{Answer, Client};
+use crate::client::{self, Answer, Client};
 use crate::house::{CHAT_HEADERS, House, MESSAGE_HEADERS};
+use crate::process::Process;
 use crate::upstream::{Act, Upstream, json_reply};
 
 const ANSWER: &str = r#"{"id":"c1","model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
@@ -231,5 +232,43 @@ async fn no_key_and_no_prompt_is_written_anywhere() {
         for canary in ["canary-in-prompt", "canary-in-query", "sk-canary-in-key"] {
             assert!(!text.contains(canary), "{canary} is in {}", path.display());
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_and_no_prompt_is_logged_whatever_happens_to_a_call() {
+    let upstream = Upstream::start(|seen| match seen.line.contains("broken") {
+        true => vec![Act::Close],
+        false => vec![Act::Write(json_reply(500, r#"{"error":{"message":"canary-in-answer"}}"#))],
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = "warn,counterfoil=trace";
+    let process = Process::try_start(folder.path(), &upstream.url(), None, log).unwrap();
+    let prompt = r#""messages":[{"role":"user","content":"canary-in-prompt"}]"#;
+    let whole = format!(r#"{{"model":"gpt-4o-mini",{prompt}}}"#);
+    let twice = format!(r#"{{"model":"a","model":"b",{prompt}}}"#);
+    let key = "authorization: Bearer sk-canary-in-key-0123456789\r\n";
+    let upgrade = format!("{key}connection: upgrade\r\nupgrade: websocket\r\n");
+    let unusable = "authorization: Bearer sk-canary-in-key \u{e4}\r\n";
+    let mut statuses = Vec::new();
+    for (path, headers, body) in [
+        ("/openai/v1/chat/completions", key, &whole),
+        ("/openai/v1/chat/completions", key, &twice),
+        ("/openai/v1/chat/completions", unusable, &whole),
+        ("/openai/v1/chat/completions", &upgrade, &whole),
+        ("/openai/v1/broken", key, &whole),
+        ("/openai/v1/v1/chat/completions", key, &whole),
+        ("/nobody/v1/chat/completions", key, &whole),
+        ("/anthropic/v1/messages", "x-api-key: sk-canary-in-key-0123456789\r\n", &whole),
+    ] {
+        let line = format!("POST {path}?secret=canary-in-query");
+        statuses.push(client::ask(process.addr, &line, headers, body.as_bytes()).await.status);
+    }
+    assert!(statuses.iter().all(|status| *status >= 400), "{statuses:?}");
+    let (succeeded, said) = process.terminate();
+    assert!(succeeded && said.iter().any(|line| line.contains("a call failed")), "{said:#?}");
+    for line in said {
+        assert!(!line.contains("canary"), "{line}");
     }
 }

@@ -48,6 +48,36 @@ async fn a_full_database_refuses_intents_and_keeps_settlements_in_memory_up_to_a
     let (journal, opened) = open(folder.path()).await;
     assert!(opened.unclean);
     assert_eq!(opened.orphans.len() as u128, number - 1);
+    // The nine settlements that were lost, one record of an attempt each.
+    assert_eq!(opened.gap.unwrap().at_most, Some(9));
+    journal.close().await.unwrap();
+    drop(journal);
+    let (journal, opened) = open(folder.path()).await;
+    assert!(!opened.unclean && opened.gap.is_none(), "said once");
+    journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_the_journal_is_full_the_next_start_does_not_say_how_much_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = JournalOptions { max_pages: Some(40), ..options() };
+    let (journal, _) = Journal::open(folder.path(), clock(), small).await.unwrap();
+    for number in 1.. {
+        if journal.commit(&sent(intent(number))).await.is_err() {
+            break;
+        }
+    }
+    let late = journal.commit(&settled(settlement(1, 1, 1))).await;
+    assert!(matches!(late, Err(JournalError::Deferred(_))), "{late:?}");
+    // As a kill would find it.
+    let killed = tempfile::tempdir().unwrap();
+    for file in ["journal.db", "journal.db-wal", "node.json"] {
+        fs::copy(folder.path().join(file), killed.path().join(file)).unwrap();
+    }
+    drop(journal.close().await);
+    let (journal, opened) = open(killed.path()).await;
+    let gap = opened.gap.unwrap();
+    assert!(opened.unclean && gap.at_most.is_none(), "{gap:?}");
     journal.close().await.unwrap();
 }
 

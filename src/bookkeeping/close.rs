@@ -1,21 +1,19 @@
 //! Closing a month: books and billed lines are gathered, laid against each other, and reported.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use crate::meter::Meter;
+use crate::bookkeeping::candidates::rates;
 use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
-use crate::names::{AccountId, AttemptId, Clock, CredentialId, ModelName, ProviderName, new_id};
-use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
-use crate::pricing::table::{CandidateRate as TableRate, PriceTable};
-use crate::reconcile::aliases::{NameMap, model_id};
+use crate::names::{AccountId, AttemptId, Clock, CredentialId, ProviderName, new_id};
+use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
+use crate::pricing::table::PriceTable;
 use crate::reconcile::drill;
 use crate::reconcile::engine::{ReconcileError, reconcile};
 use crate::reconcile::facts::{
-    AttemptFact, CandidateRate, DocumentTotals, ImportFact, Inputs, KeyTie, Ties,
+    DocumentTotals, ImportFact, Inputs, KeyTie, Ties,
 };
 use crate::reconcile::report::Report;
 use crate::store::accounts;
@@ -24,7 +22,6 @@ use crate::store::error::StoreError;
 use crate::store::facts;
 use crate::store::imports;
 use crate::store::reports::{self, Closing, MonthOf, StoredDocument, StoredReport};
-use crate::usage::Conditions;
 
 /// How far around the month attempts are read: a request may be booked on the other side of it.
 const MARGIN_US: i64 = 2 * DAY_US;
@@ -451,73 +448,6 @@ async fn ties(books: &Books, provider: &ProviderName) -> Result<Ties, CloseError
         }
     }
     Ok(ties)
-}
-
-/// Every price that any model of either side has or had, under the name that side uses.
-fn rates(
-    prices: &PriceTable,
-    provider: &ProviderName,
-    attempts: &[AttemptFact],
-    imports: &[ImportFact],
-) -> Vec<CandidateRate> {
-    let ours: BTreeSet<String> = attempts
-        .iter()
-        .flat_map(|attempt| attempt.metered.iter().map(|part| part.model.as_str().to_owned()))
-        .collect();
-    let lines = imports.iter().flat_map(|import| import.lines.iter().map(|line| &line.model));
-    let usage = imports.iter().flat_map(|import| import.usage.iter().map(|row| &row.model));
-    let billed: BTreeSet<String> = lines.chain(usage).flatten().cloned().collect();
-    let names = NameMap::new(&ours, &billed, &BTreeMap::new());
-    let billed_ids = billed.iter().map(|spelling| model_id(spelling));
-    let mut rates = Vec::new();
-    let mut seen = BTreeSet::new();
-    for name in ours.iter().cloned().chain(billed_ids) {
-        for meter in Meter::ALL {
-            for candidate in prices.candidate_rates(provider, &name, *meter) {
-                let common = names.common(&name).to_owned();
-                if seen.insert((common, *meter, candidate.rate_id.clone())) {
-                    rates.extend(candidate_rates(&name, *meter, &candidate));
-                }
-            }
-        }
-    }
-    rates
-}
-
-/// One candidate for every combination of circumstances the row answers to.
-fn candidate_rates(name: &str, meter: Meter, rate: &TableRate<'_>) -> Vec<CandidateRate> {
-    let factors: Vec<_> = rate.multipliers.iter().map(|multiplier| &multiplier.factor).collect();
-    let Some(unit_price) = rate.price.per_atom(&factors) else { return Vec::new() };
-    let mut combinations = vec![Conditions::default()];
-    let selects = rate.multipliers.iter().flat_map(|multiplier| multiplier.select.iter());
-    for (key, words) in rate.select.iter().chain(selects) {
-        let with = |conditions: &Conditions, word: &String| {
-            let mut conditions = conditions.clone();
-            conditions.set(key, word.as_str());
-            conditions
-        };
-        combinations = combinations
-            .iter()
-            .flat_map(|conditions| words.iter().map(move |word| with(conditions, word)))
-            .collect();
-    }
-    let source = rate.period.source.as_ref();
-    let open = rate.period.until >= Timestamp::from_micros(i64::MAX);
-    combinations
-        .into_iter()
-        .map(|conditions| CandidateRate {
-            rate_id: Arc::from(rate.rate_id.as_str()),
-            model: ModelName::new(name),
-            meter,
-            from: rate.period.from,
-            until: (!open).then_some(rate.period.until),
-            conditions,
-            context_over: rate.from_tokens.checked_sub(1),
-            unit_price,
-            source_url: source.map(|source| source.url.clone()).unwrap_or_default(),
-            read_on: source.map(|source| source.read_on.clone()).unwrap_or_default(),
-        })
-        .collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! The prices a month is compared with: every one a model of either side has or had.
+//! The prices a bill is tried against: every row that could have priced one of its lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

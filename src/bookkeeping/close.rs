@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::bookkeeping::candidates;
+use crate::bookkeeping::candidates::rates;
 use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
 use crate::names::{AccountId, AttemptId, Clock, CredentialId, ProviderName, new_id};
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::drill;
 use crate::reconcile::engine::{ReconcileError, reconcile};
-use crate::reconcile::facts::{DocumentTotals, ImportFact, Inputs, KeyTie, Ties};
+use crate::reconcile::facts::{
+    DocumentTotals, ImportFact, Inputs, KeyTie, Ties,
+};
 use crate::reconcile::report::Report;
 use crate::store::accounts;
 use crate::store::books::Books;
@@ -135,7 +136,7 @@ pub async fn explain(
         report: new_id(clock.now()).to_string(),
         made_at: clock.now(),
         inputs_hash: inputs_hash.clone(),
-        status: status.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        status: status.as_str().map_or_else(|| status.to_string(), str::to_owned),
         body,
     };
     reports::keep_report(books, &of, &stored).await?;
@@ -320,7 +321,7 @@ pub(crate) async fn gather(
     let attempts = facts::attempts(books, provider, &own, around).await?;
     let imports = import_facts(books, month, &account).await?;
     let document = document(books, month, &account).await?;
-    let rates = candidates::rates(prices, provider, &attempts, &imports);
+    let rates = rates(prices, provider, &attempts, &imports);
     let inputs = Inputs {
         provider: provider.clone(),
         account: Some(AccountId::new(account.as_str())),

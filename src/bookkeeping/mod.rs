@@ -1,7 +1,7 @@
 //! The story after the fact: what the journal holds is posted, verified, kept and let go.
 
 pub mod backup;
-pub mod candidates;
+mod candidates;
 pub mod close;
 pub mod import;
 pub mod post;

@@ -12,9 +12,7 @@ use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::drill;
 use crate::reconcile::engine::{ReconcileError, reconcile};
-use crate::reconcile::facts::{
-    DocumentTotals, ImportFact, Inputs, KeyTie, Ties,
-};
+use crate::reconcile::facts::{DocumentTotals, ImportFact, Inputs, KeyTie, Ties};
 use crate::reconcile::report::Report;
 use crate::store::accounts;
 use crate::store::books::Books;

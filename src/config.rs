@@ -374,7 +374,8 @@ fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Secret
 /// `COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL` names `providers.openai.base_url`.
 fn override_path(name: &str) -> Option<Vec<String>> {
     let rest = name.strip_prefix("COUNTERFOIL_")?;
-    if matches!(rest, "FAILPOINT" | "LOG" | "CONFIG" | "") {
+    // What the tests are told is not for the gateway.
+    if matches!(rest, "FAILPOINT" | "LOG" | "CONFIG" | "") || rest.starts_with("TEST_") {
         return None;
     }
     Some(rest.split("__").map(str::to_lowercase).collect())
@@ -440,6 +441,12 @@ mod tests {
     fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         Config::from_text(text, "test.toml", environment)
+    }
+
+    #[test]
+    fn a_variable_for_the_tests_is_no_setting_and_an_unknown_one_is_refused() {
+        assert!(read("", &[("COUNTERFOIL_TEST_PYTHON", "python3")]).is_ok());
+        assert!(read("", &[("COUNTERFOIL_LISTEM", "127.0.0.1:1")]).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use counterfoil::money::parse_decimal;
 use counterfoil::pricing::table::PriceTable;
 use serde_json::{Value, json};
 
-/// Seeds of the payload generator; `COUNTERFOIL_ORACLE_SEEDS=7,8,9` replaces them.
+/// Seeds of the payload generator; `COUNTERFOIL_TEST_ORACLE_SEEDS=7,8,9` replaces them.
 const SEEDS: &str = "20261121";
 /// Payloads a seed, over half of them of the two providers we price.
 const PAYLOADS: &str = "2500";
@@ -39,7 +39,7 @@ fn where_both_calculators_agree_so_do_we() {
         return;
     }
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read it from")]
-    let seeds = std::env::var("COUNTERFOIL_ORACLE_SEEDS").unwrap_or_else(|_| SEEDS.to_owned());
+    let seeds = std::env::var("COUNTERFOIL_TEST_ORACLE_SEEDS").unwrap_or_else(|_| SEEDS.to_owned());
     let table = PriceTable::builtin().unwrap();
     let (mut agreed, mut apart) = (0, Vec::new());
     for seed in seeds.split(',') {

@@ -136,9 +136,9 @@ async fn import_and_reconcile_work_beside_a_gateway_on_the_same_folder() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_large_file_is_imported_in_constant_memory() {
-    // COUNTERFOIL_LARGE_ROWS=650000 makes it 100 MB.
+    // COUNTERFOIL_TEST_LARGE_ROWS=650000 makes it 100 MB.
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read it from")]
-    let rows = std::env::var("COUNTERFOIL_LARGE_ROWS").ok().and_then(|rows| rows.parse().ok());
+    let rows = std::env::var("COUNTERFOIL_TEST_LARGE_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows = rows.unwrap_or(30_000);
     let house = House::new();
     let file = large(&house, rows);

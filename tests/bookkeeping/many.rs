@@ -33,9 +33,10 @@ const COPIES: [&str; 4] = [
 
 #[tokio::test]
 async fn many_attempts_are_read_back_whole() {
-    // COUNTERFOIL_ATTEMPTS=1000000 for the figure that counts.
+    // COUNTERFOIL_TEST_ATTEMPTS=1000000 for the figure that counts.
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read it from")]
-    let count = std::env::var("COUNTERFOIL_ATTEMPTS").ok().and_then(|count| count.parse().ok());
+    let count =
+        std::env::var("COUNTERFOIL_TEST_ATTEMPTS").ok().and_then(|count| count.parse().ok());
     let count: i64 = count.unwrap_or(5_000);
     let house = House::new();
     let books = house.books().await;

@@ -42,7 +42,7 @@ fn check(book: &Book, seen: usize, what: &str) {
 
 /// How many histories are tried at each place.
 fn seeds() -> RangeInclusive<u64> {
-    1..=if std::env::var_os("COUNTERFOIL_THOROUGH").is_some() { 50 } else { 5 }
+    1..=if std::env::var_os("COUNTERFOIL_TEST_THOROUGH").is_some() { 50 } else { 5 }
 }
 
 /// A small generator: a seed that failed is a history that can be had again.

@@ -2,7 +2,7 @@
 //! have recorded, and the engine must name what was planted, prove nothing wrong, and add up.
 //!
 //! Prices, ledger and bill are made here, in whole 10⁻¹² units; nothing of the engine is used but
-//! the types it is given. `COUNTERFOIL_SIMULATE=60` runs sixty seeds a case instead of two.
+//! the types it is given. `COUNTERFOIL_TEST_SIMULATE=60` runs sixty seeds a case instead of two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -608,7 +608,7 @@ fn judge(report: &Report, faults: &[Fault]) -> Shown {
     reason = "a longer run is asked for by the person, not by code"
 )]
 fn seeds_per_case(default: u64) -> u64 {
-    let asked = std::env::var("COUNTERFOIL_SIMULATE").ok();
+    let asked = std::env::var("COUNTERFOIL_TEST_SIMULATE").ok();
     asked.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

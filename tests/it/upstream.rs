@@ -1,6 +1,7 @@
 //! A scripted upstream at byte level: it reads a request whole and then does as it is told.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ impl Seen {
 pub enum Act {
     /// Writes these bytes as they are.
     Write(Vec<u8>),
-    /// Writes the same bytes this many times.
-    Repeat(Arc<Vec<u8>>, usize),
+    /// Writes the same bytes this many times, and counts how often they were taken.
+    Repeat(Arc<Vec<u8>>, usize, Arc<AtomicUsize>),
     Sleep(Duration),
     /// Waits until the test calls [`Upstream::open_gate`].
     Gate,
@@ -115,9 +116,10 @@ async fn serve(
             let mut probe = [0_u8; 1];
             match act {
                 Act::Write(bytes) => stream.write_all(&bytes).await.ok()?,
-                Act::Repeat(bytes, times) => {
+                Act::Repeat(bytes, times, taken) => {
                     for _ in 0..times {
                         stream.write_all(&bytes).await.ok()?;
+                        taken.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 Act::Sleep(time) => {

@@ -76,7 +76,7 @@ fn main() {
         let options = ServeOptions { config, clock: serve::wall_clock(), banner: None };
         let running = serve::start(options).await.unwrap();
         let pages = running.dashboard_addr;
-        for page in ["/", "/?range=30d", "/?range=year", "/?range=today", "/months"] {
+        for page in ["/", "/?range=30d", "/?range=year", "/?range=today"] {
             let (best, bytes) = ask(&format!("http://{pages}{page}")).await;
             println!("{page:<14} {best:>9.2?} best of {ROUNDS}, {bytes} bytes");
         }

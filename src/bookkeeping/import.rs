@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use uuid::{NoContext, Timestamp as IdTime, Uuid};
+use uuid::Uuid;
 
 use crate::bookkeeping::preview::{self, Replaced};
 use crate::bookkeeping::read_export::{Chunk, PartRead, joined, look, part_hash, read_part};
@@ -18,7 +18,8 @@ use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::refusal::{Problem, Refusal};
 use crate::invoice::summary::{Grain, RowCounts};
 use crate::money::{Currency, canonical_text};
-use crate::period::{HOUR_US, SECOND_US, Timestamp};
+use crate::names::new_id;
+use crate::period::{HOUR_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::imports::{self, BatchHead, Seal, TOTALS_ONLY};
@@ -200,7 +201,7 @@ async fn read_all(
 ) -> Result<Vec<PartRead>, ImportError> {
     let mut read = Vec::new();
     for part in 0..parts.len() {
-        let batch = batch_id(now).to_string();
+        let batch = new_id(now).to_string();
         batches.push(batch.clone());
         let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
         let (file_too, key) = (file.clone(), choice.personal_key.clone());
@@ -370,14 +371,7 @@ fn problems(part: &PartRead) -> ImportError {
     }
 }
 
-/// A UUIDv7 of that instant.
-fn batch_id(at: Timestamp) -> Uuid {
-    let seconds = u64::try_from(at.micros().div_euclid(SECOND_US)).unwrap_or(0);
-    let nanos = u32::try_from(at.micros().rem_euclid(SECOND_US) * 1_000).unwrap_or(0);
-    Uuid::new_v7(IdTime::from_unix(NoContext, seconds, nanos))
-}
-
 /// Below every id of that instant or later.
 fn lowest_id(at: Timestamp) -> Uuid {
-    Uuid::from_u64_pair(batch_id(at).as_u64_pair().0 & !0xfff, 0)
+    Uuid::from_u64_pair(new_id(at).as_u64_pair().0 & !0xfff, 0)
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use secrecy::SecretString;
-use uuid::{NoContext, Uuid};
 
 use crate::dialect::endpoint::{Dialect, Route};
 use crate::dialect::request::RequestFacts;
@@ -27,7 +26,7 @@ use crate::gateway::running::Running;
 use crate::gateway::settle::{End, Measured, Placed};
 use crate::ledger::entry::Entry;
 use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
-use crate::names::{AttemptId, Clock, ModelName, ProviderName, RequestId};
+use crate::names::{AttemptId, Clock, ModelName, ProviderName, RequestId, new_id};
 use crate::period::Timestamp;
 use crate::pricing::charge::Valuation;
 use crate::pricing::rate::rate;
@@ -450,11 +449,4 @@ fn one(mut pieces: VecDeque<Bytes>) -> Bytes {
             all.into()
         }
     }
-}
-
-/// A version 7 UUID of this instant.
-fn new_id(at: Timestamp) -> Uuid {
-    let micros = u64::try_from(at.micros()).unwrap_or(0);
-    let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0).saturating_mul(1_000);
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use crate::journal::checkpoint::Checkpointer;
 use crate::journal::connect;
@@ -20,7 +19,7 @@ use crate::journal::writer::{Command, Counters, Limits, Pending, Retirement, Wri
 use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
 use crate::ledger::intent::Intent;
-use crate::names::Clock;
+use crate::names::{Clock, new_id};
 use crate::period::{ChargePeriod, Timestamp};
 
 pub use crate::journal::writer::Committed;
@@ -130,7 +129,7 @@ impl Journal {
         let head = recovery::read_head(&mut connection, &path).await?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
         let told = Told { missing, marker };
-        let node = head.node.clone().unwrap_or_else(|| new_node(&clock));
+        let node = head.node.clone().unwrap_or_else(|| new_id(clock.now()).to_string());
         let boot = head.last_boot + 1;
         let machine_boot = files::machine_boot();
         let mut scribe =
@@ -318,15 +317,6 @@ fn missing_journal(
     let end = clock.now().max(since.plus_micros(1));
     let period = ChargePeriod { start: since, end };
     Some(CoverageGap { period, at_most: None, reason: GapReason::JournalMissing })
-}
-
-/// A fresh id for a fresh journal.
-fn new_node(clock: &Clock) -> String {
-    let now = clock.now().micros();
-    let seconds = u64::try_from(now.div_euclid(1_000_000)).unwrap_or(0);
-    let nanos = u32::try_from(now.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
-    let made = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
-    Uuid::new_v7(made).hyphenated().to_string()
 }
 
 /// A descriptor on the WAL only; one on the database would drop SQLite's locks when it closes.

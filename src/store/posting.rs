@@ -9,9 +9,10 @@ use crate::ledger::entry::Entry;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::projection::{Origin, PostingRecord, Rows};
+use crate::store::read::get;
 use crate::store::rollups::Rollups;
 use crate::store::rows::json;
-use crate::store::states::{self, get};
+use crate::store::states;
 
 /// Up to where a journal is in the books.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,11 +11,12 @@ use crate::ledger::intent::Intent;
 use crate::ledger::settlement::Settlement;
 use crate::pricing::charge::{Unpriced, UnpricedReason, Valuation, ValuationStatus};
 use crate::store::error::StoreError;
+use crate::store::read::get;
 use crate::store::rows::{
     ChargeRow, ConflictRow, CountRow, CredentialRow, GapRow, IntentRow, SettlementRow,
     ValuationRow, json, stored, word,
 };
-use crate::store::states::{Asked, Charged, Ended, State, Valued, get};
+use crate::store::states::{Asked, Charged, Ended, State, Valued};
 
 /// A journal's record as the books take it.
 #[derive(Clone, Debug)]

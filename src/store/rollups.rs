@@ -8,7 +8,8 @@ use sqlx::sqlite::SqliteConnection;
 use crate::period::DAY_US;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::states::{self, Asked, Ended, State, get};
+use crate::store::read::get;
+use crate::store::states::{self, Asked, Ended, State};
 
 /// Attempts read at a time by a rebuild.
 const PAGE: i64 = 5_000;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
 
 use crate::ledger::intent::Intent;
 use crate::ledger::settlement::Settlement;
 use crate::period::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::read::get;
 use crate::store::rows::{stored, word};
 use crate::usage::ModelUsage;
 
@@ -188,13 +188,4 @@ async fn fetch(
 ) -> Result<Vec<SqliteRow>, StoreError> {
     let rows = sqlx::query(sql).bind(attempts).fetch_all(connection).await;
     rows.map_err(StoreError::database("reading what is posted"))
-}
-
-/// One column of a row.
-pub(crate) fn get<'row, T, I>(row: &'row SqliteRow, column: I) -> Result<T, StoreError>
-where
-    T: Decode<'row, Sqlite> + Type<Sqlite>,
-    I: ColumnIndex<SqliteRow>,
-{
-    row.try_get(column).map_err(StoreError::database("reading a column"))
 }

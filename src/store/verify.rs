@@ -10,8 +10,9 @@ use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::posting::{self, PostingCursor};
 use crate::store::projection::{Held, Origin, PostingRecord, Rows, sha256};
+use crate::store::read::get;
 use crate::store::rows::json;
-use crate::store::states::{State, get};
+use crate::store::states::State;
 
 /// What the books hold, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,49 +1,57 @@
 //! What is still running: a shutdown waits until the last exchange is settled.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Counts what runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Running {
-    count: Arc<watch::Sender<usize>>,
+    calls: Arc<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    count: AtomicUsize,
+    ended: Notify,
 }
 
 /// One running thing; it has ended when this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
-    count: Arc<watch::Sender<usize>>,
-}
-
-impl Default for Running {
-    fn default() -> Self {
-        Self { count: Arc::new(watch::Sender::new(0)) }
-    }
+    calls: Arc<Calls>,
 }
 
 impl Running {
     /// One more.
     pub fn begin(&self) -> InFlight {
-        self.count.send_modify(|count| *count += 1);
-        InFlight { count: Arc::clone(&self.count) }
+        self.calls.count.fetch_add(1, Ordering::AcqRel);
+        InFlight { calls: Arc::clone(&self.calls) }
     }
 
     /// How many run now.
     pub fn count(&self) -> usize {
-        *self.count.borrow()
+        self.calls.count.load(Ordering::Acquire)
     }
 
     /// Waits until none runs.
     pub async fn idle(&self) {
-        let mut seen = self.count.subscribe();
-        // The sender lives in `self`, so the wait cannot fail.
-        drop(seen.wait_for(|count| *count == 0).await);
+        loop {
+            let ended = self.calls.ended.notified();
+            // Looked at only once the notice is awaited, so that none is missed.
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.count.send_modify(|count| *count = count.saturating_sub(1));
+        if self.calls.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.calls.ended.notify_waiters();
+        }
     }
 }

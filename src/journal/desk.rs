@@ -14,7 +14,7 @@ use crate::journal::writer::{Pending, Writer};
 const RETRY: Duration = Duration::from_millis(250);
 
 /// After so long without a commit the next one counts as a lone one.
-const LONE_AFTER: Duration = Duration::from_micros(250);
+const LONE_AFTER: Duration = Duration::from_micros(500);
 
 /// Where the writer sits, until the journal ends.
 pub(crate) struct Desk {

@@ -13,7 +13,7 @@ const LAZY: Duration = Duration::from_millis(100);
 
 /// The least time from one sync to the next. Providers think for longer, so it is not waited for;
 /// under load it makes fewer and larger groups.
-const SPACING: Duration = Duration::from_millis(1);
+const SPACING: Duration = Duration::from_millis(2);
 
 /// Resolves once what it waits for is synced, or with the reason it never will be.
 type Told = Result<(), Arc<str>>;

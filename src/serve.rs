@@ -274,7 +274,8 @@ fn callers(config: &Config) -> Result<Callers, ConfigError> {
 fn journal_options(config: &Config) -> JournalOptions {
     // A page of the journal is 4 KiB.
     let max_pages = config.limits.journal_mib.map(|mib| mib.saturating_mul(256));
-    JournalOptions { max_pages, ..JournalOptions::default() }
+    let calls_may_pass_untracked = config.on_journal_failure == OnJournalFailure::AllowUntracked;
+    JournalOptions { max_pages, calls_may_pass_untracked, ..JournalOptions::default() }
 }
 
 /// What earlier runs left to be settled, once everything they wrote is posted. The gateway serves

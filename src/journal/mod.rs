@@ -9,6 +9,7 @@ mod checkpoint;
 mod connect;
 pub mod error;
 mod files;
+mod lifeboat;
 pub mod reader;
 mod recovery;
 mod scribe;

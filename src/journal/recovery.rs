@@ -1,5 +1,6 @@
 //! Recovery: what the boots before this one left behind is settled once, and said.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
@@ -48,6 +49,7 @@ pub(crate) struct Recovered {
     pub(crate) orphans: Vec<Intent>,
     pub(crate) gap: Option<CoverageGap>,
     pub(crate) unclean: bool,
+    pub(crate) rescued: usize,
 }
 
 /// What is known from outside the journal.
@@ -57,6 +59,8 @@ pub(crate) struct Told {
     pub(crate) missing: Option<CoverageGap>,
     /// The folder's marker.
     pub(crate) marker: Option<Marker>,
+    /// What was in the lifeboat.
+    pub(crate) rescued: Vec<Draft>,
 }
 
 /// Reads where the journal stands.
@@ -113,7 +117,10 @@ pub(crate) async fn recover(
     told: Told,
 ) -> Result<Recovered, JournalError> {
     let mut found = Recovered::default();
-    let Told { missing, marker } = told;
+    let Told { missing, marker, rescued } = told;
+    // Before anything else: what it settles is no orphan.
+    let first_n = before.as_ref().map_or(1, |before| before.first_n);
+    found.rescued = rescue(scribe, path, first_n, rescued).await?;
     if missing.is_some() && !gap_is_told(&mut scribe.connection, path, 0, "journal_missing").await?
     {
         found.gap = missing;
@@ -167,6 +174,36 @@ fn at_most(unsynced: i64, unwritten: Unwritten) -> Option<u64> {
         Unwritten::Attempts(attempts) => Some(unsynced.saturating_add(attempts)),
         Unwritten::Waiting => None,
     }
+}
+
+/// Appends what the lifeboat held and the journal does not: a kill may have come between the two.
+async fn rescue(
+    scribe: &mut Scribe,
+    path: &Path,
+    first_n: i64,
+    mut drafts: Vec<Draft>,
+) -> Result<usize, JournalError> {
+    if drafts.is_empty() {
+        return Ok(0);
+    }
+    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
+    let bodies = serde_json::to_string(&bodies)
+        .map_err(|error| JournalError::Unreadable(error.to_string()))?;
+    let written: Vec<String> = sqlx::query_scalar(
+        "SELECT body FROM records WHERE n >= $1 AND kind <> 'intent' \
+         AND body IN (SELECT value FROM json_each($2))",
+    )
+    .bind(first_n)
+    .bind(bodies)
+    .fetch_all(&mut scribe.connection)
+    .await
+    .map_err(|error| damaged(path, &error))?;
+    let written: HashSet<String> = written.into_iter().collect();
+    drafts.retain(|draft| !written.contains(&draft.body));
+    for part in drafts.chunks(BATCH) {
+        append(scribe, part).await?;
+    }
+    Ok(drafts.len())
 }
 
 async fn settle(

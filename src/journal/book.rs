@@ -181,6 +181,7 @@ impl Journal {
         let limits = Limits {
             unsynced: i64::from(options.unsynced_limit.max(1)),
             spill_bytes: options.spill_bytes,
+            untracked: options.calls_may_pass_untracked,
         };
         let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, held);
         let counters = Arc::clone(&writer.counters);

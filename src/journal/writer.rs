@@ -66,6 +66,8 @@ pub(crate) struct Counters {
 pub(crate) struct Limits {
     pub(crate) unsynced: i64,
     pub(crate) spill_bytes: usize,
+    /// Calls may pass while the journal takes none.
+    pub(crate) untracked: bool,
 }
 
 /// Owns the write connection for as long as the journal is open.
@@ -78,6 +80,8 @@ pub(crate) struct Writer {
     pub(crate) limits: Limits,
     spill: VecDeque<Draft>,
     spilled_bytes: usize,
+    /// How many of them, from the front, are in the lifeboat too.
+    aboard: usize,
     /// Attempts that have an intent of this boot and no settlement, with the intent's number.
     open: HashMap<String, i64>,
     ballast_tried: Instant,
@@ -117,6 +121,7 @@ impl Writer {
             limits,
             spill: VecDeque::new(),
             spilled_bytes: 0,
+            aboard: 0,
             open: HashMap::new(),
             ballast_tried: Instant::now(),
             _ending: ending,
@@ -213,9 +218,9 @@ impl Writer {
         batch: Vec<Pending>,
         reason: &str,
     ) -> Result<(), String> {
-        // From here on a kill may take what is in memory, or what passes untracked.
-        if self.lost == 0 {
-            self.held.say_unwritten(Unwritten::Waiting);
+        // From here on a kill may take what passes untracked.
+        if self.limits.untracked {
+            self.say_waiting();
         }
         let (intents, kept): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|pending| pending.draft.kind == "intent");
@@ -236,6 +241,7 @@ impl Writer {
                 Err(WriteError::Full(_) | WriteError::Held(_)) => {}
             }
         }
+        let mut waiters = Vec::with_capacity(kept.len());
         for Pending { draft, waiter } in kept {
             let bytes = self.spilled_bytes + draft.body.len();
             if bytes > self.limits.spill_bytes {
@@ -244,10 +250,17 @@ impl Writer {
             } else {
                 self.spilled_bytes = bytes;
                 self.spill.push_back(draft);
-                answer(waiter, Err(JournalError::Deferred(reason.to_owned())));
+                waiters.push(waiter);
             }
         }
+        self.aboard += self.held.lifeboat.take(self.spill.iter().skip(self.aboard));
+        if self.aboard < self.spill.len() {
+            self.say_waiting();
+        }
         self.count_spill();
+        for waiter in waiters {
+            answer(waiter, Err(JournalError::Deferred(reason.to_owned())));
+        }
         Ok(())
     }
 
@@ -268,6 +281,7 @@ impl Writer {
                         self.spilled_bytes -= draft.body.len();
                         note(&mut self.open, n, &draft);
                     }
+                    self.aboard = self.aboard.saturating_sub(count);
                     self.committed(first, count, true);
                 }
                 Err(WriteError::Fatal(reason)) => return Err(reason),
@@ -275,11 +289,23 @@ impl Writer {
             }
             self.count_spill();
         }
+        if self.spill.is_empty() && self.held.lifeboat.is_loaded() {
+            let synced = self.syncer.reached(self.scribe.next_n - 1).await;
+            synced.map_err(|reason| reason.to_string())?;
+            self.held.lifeboat.clear();
+        }
         if !self.ballast.is_held() && self.ballast_tried.elapsed() >= BALLAST_RETRY {
             self.ballast_tried = Instant::now();
             self.ballast.take_back();
         }
         Ok(())
+    }
+
+    /// Says that a kill may now take what is nowhere else.
+    fn say_waiting(&mut self) {
+        if self.lost == 0 {
+            self.held.say_unwritten(Unwritten::Waiting);
+        }
     }
 
     /// Keeps what a power cut can take back within the bound that a coverage gap names.
@@ -336,8 +362,12 @@ impl Writer {
         let synced = self.syncer.reached(last).await;
         self.syncer.stop();
         synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
-        let waiting = self.spill.iter().map(attempts_of).fold(0, u64::saturating_add);
+        let waiting = self.spill.iter().skip(self.aboard).map(attempts_of);
+        let waiting = waiting.fold(0, u64::saturating_add);
         let attempts = self.lost.saturating_add(waiting);
+        if self.aboard > 0 {
+            tracing::warn!(records = self.aboard, "records wait in the lifeboat for the next start");
+        }
         if attempts > 0 {
             self.held.say_unwritten(Unwritten::Attempts(attempts));
             let reason = format!(
@@ -348,8 +378,16 @@ impl Writer {
         if !asked {
             return self.scribe.close().await;
         }
+        // What waits in the lifeboat is open still: the next start looks what it settles.
         let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
-        self.scribe.end_boot(left_open).await
+        let aboard = self.aboard;
+        match self.scribe.end_boot(left_open).await {
+            Err(error) if aboard > 0 => {
+                tracing::warn!(%error, "the full journal could not be marked as ended in order");
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 }
 

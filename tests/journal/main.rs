@@ -9,6 +9,7 @@ mod append_only;
 mod crash;
 mod disk;
 mod house;
+mod lifeboat;
 mod posting;
 mod proof;
 mod recovery;

@@ -9,6 +9,7 @@
 
 mod client;
 mod crash;
+mod faulty_disk;
 mod forms;
 mod hang_ups;
 mod house;

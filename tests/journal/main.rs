@@ -9,6 +9,7 @@ mod append_only;
 mod crash;
 mod disk;
 mod house;
+mod interrupted;
 mod lifeboat;
 mod posting;
 mod proof;

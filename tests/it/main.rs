@@ -7,6 +7,7 @@
     reason = "a test that cannot go on should fail loudly"
 )]
 
+mod captured;
 mod client;
 mod crash;
 mod faulty_disk;

@@ -545,8 +545,9 @@ mod tests {
 
     #[test]
     fn content_is_captured_of_callers_that_are_set_to_it_and_of_no_other() {
-        let entry = |capture| format!("[callers.app]\ntoken = 'a-long-random-token'\n{capture}");
-        let days = |capture| read(&entry(capture), &[]).unwrap().caller_settings();
+        let entry =
+            |capture: &str| format!("[callers.app]\ntoken = 'a-long-random-token'\n{capture}");
+        let days = |capture: &str| read(&entry(capture), &[]).unwrap().caller_settings();
         assert_eq!(days("").unwrap()[0].capture_days, None);
         assert_eq!(days("capture = '30d'").unwrap()[0].capture_days, Some(30));
         for text in ["''", "'d'", "'0d'", "'401d'", "'30'", "'30h'", "'-1d'", "'+1d'", "'1 d'"] {

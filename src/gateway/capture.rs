@@ -42,6 +42,9 @@ impl CaptureQueue {
     /// Hands one over. Where the queue is full its content is not kept, and that is counted and
     /// said; the record of the call is another matter and complete.
     pub fn hand_over(&self, call: CapturedCall) {
+        if call.asked.bytes == 0 && call.answer.bytes == 0 {
+            return;
+        }
         if let Err(error) = self.sender.try_send(call) {
             let skipped = self.skipped.fetch_add(1, Ordering::Relaxed) + 1;
             let why = match error {
@@ -98,6 +101,8 @@ mod tests {
 
     use super::*;
 
+    const ASKED: Bytes = Bytes::from_static(b"{}");
+
     fn begun(asked: Option<&Bytes>) -> Capture {
         Capture::begin(RequestId::from_uuid(Uuid::from_u128(2)), "app", 30, asked)
     }
@@ -122,11 +127,13 @@ mod tests {
     fn a_full_queue_skips_the_content_and_counts_it() {
         let (queue, receiver) = CaptureQueue::new();
         for _ in 0..QUEUE + 3 {
-            queue.hand_over(ended(begun(None)));
+            queue.hand_over(ended(begun(Some(&ASKED))));
         }
         assert_eq!((queue.skipped(), receiver.len()), (3, QUEUE));
         drop(receiver);
-        queue.hand_over(ended(begun(None)));
+        queue.hand_over(ended(begun(Some(&ASKED))));
         assert_eq!(queue.skipped(), 4);
+        queue.hand_over(ended(begun(None)));
+        assert_eq!(queue.skipped(), 4, "nothing to keep");
     }
 }

@@ -56,8 +56,22 @@ async fn connect(
     SqliteConnection::connect_with(&options).await.map_err(|error| damaged(path, &error))
 }
 
+/// SQLite's result code for a full disk (or a reached `max_page_count`).
+pub(crate) const SQLITE_FULL: i32 = 13;
+
+/// SQLite's primary result code, where the error is one of its own.
+pub(crate) fn code_of(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error().and_then(|it| it.code()?.parse::<i32>().ok());
+    // Extended codes keep the primary one in the low byte.
+    code.map(|code| code & 0xff)
+}
+
 /// An error on opening, told about its file.
 pub(crate) fn damaged(path: &Path, error: &sqlx::Error) -> JournalError {
+    if code_of(error) == Some(SQLITE_FULL) {
+        let reason = "the disk is full; make room and start again, nothing is lost".to_owned();
+        return JournalError::File { path: path.to_owned(), reason };
+    }
     JournalError::Damaged { path: path.to_owned(), reason: error.to_string() }
 }
 

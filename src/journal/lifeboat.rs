@@ -3,6 +3,7 @@
 //! A record that happened must not be lost because the disk is full. The file is filled with zeros
 //! while there is room, so that writing into it in place needs no new block; each record goes there
 //! the moment it is put aside, and the next start takes it into the journal before anything else.
+//! A file system that never writes in place may refuse even that; what it refuses is left to a gap.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -39,7 +40,7 @@ type Check = [u8; CHECK];
 pub(crate) struct Lifeboat {
     file: Option<File>,
     path: PathBuf,
-    /// Its whole length.
+    /// Its whole length; 0 where none is wanted.
     bytes: u64,
     /// Where the next record goes.
     end: u64,
@@ -65,16 +66,29 @@ pub(crate) fn aboard(folder: &Path) -> Result<Vec<Draft>, JournalError> {
 impl Lifeboat {
     /// Makes it ready and empty. To be called once what was aboard is safe in the journal.
     pub(crate) fn hold(folder: &Path, bytes: u64) -> Self {
-        let path = folder.join(LIFEBOAT_FILE);
-        match ready(&path, bytes) {
-            Ok(file) => Self { file, path, bytes, ..Self::default() },
+        let mut boat = Self { path: folder.join(LIFEBOAT_FILE), bytes, ..Self::default() };
+        boat.make_ready();
+        boat
+    }
+
+    /// Makes one where there was no room for it until now.
+    pub(crate) fn make_ready(&mut self) {
+        if self.file.is_some() || self.loaded {
+            return;
+        }
+        match ready(&self.path, self.bytes) {
+            Ok(file) => self.file = file,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "there is no lifeboat");
+                tracing::debug!(path = %self.path.display(), %error, "there is no lifeboat");
                 // Half of one would only take the room it is meant to keep.
-                drop(fs::remove_file(&path));
-                Self { path, ..Self::default() }
+                drop(fs::remove_file(&self.path));
             }
         }
+    }
+
+    /// Whether it may take records, or is not wanted.
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.file.is_some() || self.bytes == 0
     }
 
     /// Whether records are aboard.

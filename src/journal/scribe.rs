@@ -6,13 +6,12 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::journal::chain::Link;
+use crate::journal::connect::{SQLITE_FULL, code_of};
 use crate::journal::error::JournalError;
 use crate::ledger::entry::Entry;
 use crate::names::Clock;
 use crate::period::Timestamp;
 
-/// SQLite's result code for a full disk (or a reached `max_page_count`).
-const SQLITE_FULL: i32 = 13;
 /// SQLite's result codes for a database somebody else holds.
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_LOCKED: i32 = 6;
@@ -182,9 +181,7 @@ impl Scribe {
 /// Tells what may pass from what must not be retried.
 fn classify(error: &sqlx::Error) -> WriteError {
     let text = error.to_string();
-    let code = error.as_database_error().and_then(|it| it.code()?.parse::<i32>().ok());
-    // Extended codes keep the primary one in the low byte.
-    match code.map(|code| code & 0xff) {
+    match code_of(error) {
         Some(SQLITE_FULL) => WriteError::Full(text),
         Some(SQLITE_BUSY | SQLITE_LOCKED) => WriteError::Held(text),
         _ => WriteError::Fatal(text),

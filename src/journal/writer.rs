@@ -21,7 +21,7 @@ use crate::period::Timestamp;
 const BATCH: usize = 1_000;
 /// How often a journal that cannot write tries again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often room for the ballast is looked for.
+/// How often room for ballast and lifeboat is looked for.
 const BALLAST_RETRY: Duration = Duration::from_secs(1);
 
 /// Where an entry stands in the journal once a kill of the process cannot take it back.
@@ -294,8 +294,10 @@ impl Writer {
             synced.map_err(|reason| reason.to_string())?;
             self.held.lifeboat.clear();
         }
-        if !self.ballast.is_held() && self.ballast_tried.elapsed() >= BALLAST_RETRY {
+        let wanting = !self.ballast.is_held() || !self.held.lifeboat.is_ready();
+        if wanting && self.ballast_tried.elapsed() >= BALLAST_RETRY {
             self.ballast_tried = Instant::now();
+            self.held.lifeboat.make_ready();
             self.ballast.take_back();
         }
         Ok(())
@@ -366,7 +368,10 @@ impl Writer {
         let waiting = waiting.fold(0, u64::saturating_add);
         let attempts = self.lost.saturating_add(waiting);
         if self.aboard > 0 {
-            tracing::warn!(records = self.aboard, "records wait in the lifeboat for the next start");
+            tracing::warn!(
+                records = self.aboard,
+                "records wait in the lifeboat for the next start"
+            );
         }
         if attempts > 0 {
             self.held.say_unwritten(Unwritten::Attempts(attempts));

@@ -216,8 +216,12 @@ impl Captured {
     }
 }
 
-/// A side as text, with what looks like a provider's key masked; `None` where it is no text.
+/// A side as text, with what looks like a provider's key masked; `None` where it is no text, or
+/// was not read.
 fn as_text(side: &CapturedSide) -> Option<String> {
+    if side.bytes == 0 {
+        return None;
+    }
     let text = match std::str::from_utf8(&side.beginning) {
         Ok(text) => text,
         // Cut within a character.

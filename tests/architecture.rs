@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
 /// Which rooms may name a heavy dependency.
 const DOORS: &[(&str, &[&str])] = &[
     ("sqlx", &["journal", "store"]),
+    ("rusqlite", &["journal"]),
     ("hyper_util::client", &["upstream"]),
     ("hyper_rustls", &["upstream"]),
     ("axum", &["ingress", "dashboard", "sandbox", "serve"]),

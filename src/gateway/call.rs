@@ -258,9 +258,16 @@ impl Gateway {
         *attempts += 1;
         exchange.recorded(tracked);
         exchange.sent(shared.client.send(outgoing));
-        let parts = self.head(&mut exchange, &call.provider.name).await?;
+        let synced = async {
+            // The request goes out first; the sync has the time the provider thinks.
+            tokio::task::yield_now().await;
+            shared.recorder.synced(tracked).await
+        };
+        let head = self.head(&mut exchange, &call.provider.name);
+        let (parts, synced) = tokio::join!(head, synced);
+        let parts = parts?;
         failpoint::pass(Failpoint::AfterHeaders);
-        if shared.recorder.synced(tracked).await.is_err() {
+        if synced.is_err() {
             return Err(CallError::JournalUnavailable);
         }
         self.reply(request, exchange, parts, call).await

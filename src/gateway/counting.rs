@@ -60,6 +60,10 @@ impl CountingJob {
 #[error("the system refused a thread for counting tokens: {0}")]
 pub struct StartCountingError(#[from] std::io::Error);
 
+/// How long a thread that was woken waits before it counts: the call that woke it has an answer to
+/// send, and on a small machine it would take its processor.
+const ANSWER_FIRST: Duration = Duration::from_millis(2);
+
 /// The threads that count. Dropping it stops them after the job in hand.
 #[derive(Debug)]
 pub struct CountingPool {
@@ -169,6 +173,8 @@ struct Queue {
     jobs: VecDeque<CountingJob>,
     bytes: usize,
     in_hand: usize,
+    /// Threads that have to be woken for a job.
+    asleep: usize,
     closed: bool,
 }
 
@@ -204,8 +210,11 @@ impl Desk {
         }
         queue.bytes += bytes;
         queue.jobs.push_back(job);
+        let wakes = queue.asleep > 0;
         drop(queue);
-        self.arrived.notify_one();
+        if wakes {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -218,8 +227,13 @@ impl Desk {
             let counted =
                 counted.unwrap_or_else(|_| CountedTokens::not_counted(NotCounted::Panicked));
             self.report(job.attempt, counted);
-            self.lock().in_hand -= 1;
-            self.finished.notify_all();
+            let mut queue = self.lock();
+            queue.in_hand -= 1;
+            let is_awaited = queue.closed;
+            drop(queue);
+            if is_awaited {
+                self.finished.notify_all();
+            }
         }
     }
 
@@ -235,7 +249,14 @@ impl Desk {
             if queue.closed {
                 return None;
             }
+            queue.asleep += 1;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.asleep -= 1;
+            if !queue.closed {
+                drop(queue);
+                thread::sleep(ANSWER_FIRST);
+                queue = self.lock();
+            }
         }
     }
 

@@ -208,7 +208,7 @@ impl Exchange {
                 return None;
             }
         };
-        let (cost, entries) = close(&self.shared, *attempt, reading, end);
+        let Closed { cost, entries, counting } = close(&self.shared, *attempt, reading, end);
         let shared = Arc::clone(&self.shared);
         let mut commit: Commit = Box::pin(async move {
             for entry in &entries {
@@ -221,6 +221,10 @@ impl Exchange {
             Poll::Ready(()) => State::Settled,
             Poll::Pending => State::Committing(commit),
         };
+        // Not before: the counting threads would compete with those that write the settlement.
+        if let Some(job) = counting {
+            self.shared.count(job);
+        }
         self.cost = cost;
         failpoint::pass(Failpoint::BeforeCommit);
         body
@@ -338,14 +342,17 @@ impl Attempt {
     }
 }
 
+/// What an attempt came to.
+struct Closed {
+    /// In decimal text, where every meter was priced.
+    cost: Option<String>,
+    entries: Vec<Entry>,
+    counting: Option<CountingJob>,
+}
+
 /// Writes what an attempt came to: its settlement, and the correction of another attempt whose
 /// usage its answer brought.
-fn close(
-    shared: &Shared,
-    attempt: Attempt,
-    reading: Option<Reading>,
-    end: End,
-) -> (Option<String>, Vec<Entry>) {
+fn close(shared: &Shared, attempt: Attempt, reading: Option<Reading>, end: End) -> Closed {
     let Attempt { placed, facts: asked, request, capture, tracked, sent, mut measured, .. } =
         attempt;
     measured.duration = sent.elapsed();
@@ -366,7 +373,7 @@ fn close(
     });
     let cost = cost(&settlement);
     if tracked == Tracked::Not {
-        return (cost, entries);
+        return Closed { cost, entries, counting: None };
     }
     if settlement.usage.source == UsageSource::Awaiting {
         let awaited = Awaited { placed: placed.clone(), settlement: settlement.clone() };
@@ -375,12 +382,16 @@ fn close(
     if let Some((queue, capture)) = shared.captures.as_ref().zip(capture) {
         queue.hand_over(capture.end(placed.attempt, now));
     }
-    if let Some(request) = request {
-        let model = placed.model_priced(settlement.model_served.as_ref());
-        count(shared, &placed, model, request, facts);
-    }
+    let counting = request.map(|request| CountingJob {
+        attempt: placed.attempt,
+        endpoint: placed.endpoint,
+        model: placed.model_priced(settlement.model_served.as_ref()),
+        configured: None,
+        request,
+        answer: facts.map(|facts| facts.text),
+    });
     entries.insert(0, Entry::Settlement(Box::new(settlement)));
-    (cost, entries)
+    Closed { cost, entries, counting }
 }
 
 /// An answer that another call ordered: its usage belongs there, and settles it once. A batch's
@@ -430,24 +441,6 @@ fn correction(
         actor: "gateway".to_owned(),
         settlement,
     }))
-}
-
-fn count(
-    shared: &Shared,
-    placed: &Placed,
-    model: ModelName,
-    request: Bytes,
-    facts: Option<StreamFacts>,
-) {
-    let answer = facts.map(|facts| facts.text);
-    shared.count(CountingJob {
-        attempt: placed.attempt,
-        endpoint: placed.endpoint,
-        model,
-        configured: None,
-        request,
-        answer,
-    });
 }
 
 fn cost(settlement: &Settlement) -> Option<String> {

@@ -4,14 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::journal::checkpoint::Checkpointer;
 use crate::journal::connect;
+use crate::journal::desk::Desk;
 use crate::journal::error::JournalError;
 use crate::journal::files::{self, Ballast, HeldFolder, JOURNAL_FILE, Marker, Unwritten};
+use crate::journal::inbox::{Inbox, NotPut};
 use crate::journal::lifeboat::{self, Lifeboat};
 use crate::journal::recovery::{self, Recovered, Told};
 use crate::journal::scribe::{self, Draft, Scribe};
@@ -27,6 +30,8 @@ pub use crate::journal::writer::Committed;
 
 /// How long a full queue may hold a caller.
 const QUEUE_WAIT: Duration = Duration::from_secs(2);
+/// How often it is tried meanwhile.
+const QUEUE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What may be set about a journal.
 #[derive(Clone, Debug)]
@@ -105,7 +110,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Shared {
-    queue: mpsc::Sender<Command>,
+    desk: Arc<Desk>,
     syncer: Arc<Syncer>,
     counters: Arc<Counters>,
     node: String,
@@ -130,13 +135,12 @@ impl Journal {
         let path = folder.join(JOURNAL_FILE);
         let marker = files::read_marker(folder)?;
         files::make_private(&path)?;
-        let mut connection = connect::writer(&path).await?;
-        connect::check_sqlite(&mut connection).await?;
-        connect::migrate(&mut connection, &path).await?;
+        connect::prepare(&path).await?;
+        let connection = connect::writer(&path)?;
         if let Some(pages) = options.max_pages {
-            scribe::limit_pages(&mut connection, pages, &path).await?;
+            scribe::limit_pages(&connection, pages, &path)?;
         }
-        let head = recovery::read_head(&mut connection, &path).await?;
+        let head = recovery::read_head(&connection, &path)?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
         let rescued = lifeboat::aboard(folder)?;
         let told = Told { missing, marker, rescued };
@@ -146,11 +150,10 @@ impl Journal {
         let mut scribe =
             Scribe { connection, boot, next_n: head.next_n, prev_hash: head.prev_hash, clock };
         let limit = i64::from(options.unsynced_limit.max(1));
-        recovery::begin_boot(&mut scribe, &path, &node, machine_boot.as_deref(), limit).await?;
+        recovery::begin_boot(&scribe, &path, &node, machine_boot.as_deref(), limit)?;
         let wal = open_wal(&path)?;
         let recovered =
-            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), told)
-                .await?;
+            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), told)?;
         sync_start(&wal, folder, &path)?;
         let last_seen = scribe.clock.now();
         let unwritten = Unwritten::Nothing;
@@ -159,12 +162,12 @@ impl Journal {
         // What was aboard is in the journal now, and synced.
         let lifeboat = Lifeboat::hold(folder, options.lifeboat_bytes);
         let held = HeldFolder { path: folder.to_owned(), marker, lifeboat, _lock: lock };
-        let journal = Self::start(scribe, wal, &options, held).await?;
+        let journal = Self::start(scribe, wal, &options, held)?;
         let opened = journal.opened(recovered);
         Ok((journal, opened))
     }
 
-    async fn start(
+    fn start(
         scribe: Scribe,
         wal: File,
         options: &JournalOptions,
@@ -176,7 +179,7 @@ impl Journal {
         let synced = scribe.next_n - 1;
         let syncer =
             Syncer::start(wal, synced).map_err(|error| files::file_error(&path, &error))?;
-        let checkpointer = Checkpointer::start(path.clone()).await?;
+        let checkpointer = Checkpointer::start(path.clone())?;
         let ballast = Ballast::hold(&held.path, options.ballast_bytes);
         let limits = Limits {
             unsynced: i64::from(options.unsynced_limit.max(1)),
@@ -186,9 +189,12 @@ impl Journal {
         let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, held);
         let counters = Arc::clone(&writer.counters);
         counters.committed.store(u64::try_from(synced).unwrap_or(0), Ordering::Relaxed);
-        let (queue, commands) = mpsc::channel(options.queue.max(1));
-        tokio::spawn(writer.run(commands));
-        let shared = Shared { queue, syncer, counters, node, boot, path };
+        let desk = Arc::new(Desk::new(writer, Inbox::new(options.queue)));
+        let own = Arc::clone(&desk);
+        let thread = thread::Builder::new().name("journal".to_owned());
+        let started = thread.spawn(move || own.run());
+        started.map_err(|error| files::file_error(&path, &error))?;
+        let shared = Shared { desk, syncer, counters, node, boot, path };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -213,19 +219,25 @@ impl Journal {
     pub async fn commit(&self, entry: &Entry) -> Result<Committed, JournalError> {
         let (waiter, answer) = oneshot::channel();
         let pending = Pending { draft: Draft::of(entry)?, waiter: Some(waiter) };
-        let queue = &self.shared.queue;
-        // The common case takes no timer.
-        match queue.try_send(Command::Append(pending)) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.why_closed()),
-            Err(mpsc::error::TrySendError::Full(command)) => {
-                queue.send_timeout(command, QUEUE_WAIT).await.map_err(|error| match error {
-                    mpsc::error::SendTimeoutError::Timeout(_) => JournalError::Busy,
-                    mpsc::error::SendTimeoutError::Closed(_) => self.why_closed(),
-                })?;
-            }
+        if let Err(pending) = self.shared.desk.write_alone(pending) {
+            self.put(Command::Append(pending)).await?;
         }
         answer.await.map_err(|_| self.why_closed())?
+    }
+
+    /// Puts a command into the inbox, and waits a little where that is full.
+    async fn put(&self, mut command: Command) -> Result<(), JournalError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            command = match self.shared.desk.inbox().put(command) {
+                Ok(()) => return Ok(()),
+                Err(NotPut::Closed) => return Err(self.why_closed()),
+                Err(NotPut::Full(_)) if waited >= QUEUE_WAIT => return Err(JournalError::Busy),
+                Err(NotPut::Full(command)) => command,
+            };
+            tokio::time::sleep(QUEUE_PAUSE).await;
+            waited += QUEUE_PAUSE;
+        }
     }
 
     /// Waits until record `n` and all before it survive a power cut.
@@ -243,9 +255,9 @@ impl Journal {
     /// [`JournalError::Busy`] if the queue is full: the entry is dropped and the caller knows.
     pub fn append_later(&self, entry: &Entry) -> Result<(), JournalError> {
         let pending = Pending { draft: Draft::of(entry)?, waiter: None };
-        self.shared.queue.try_send(Command::Append(pending)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => JournalError::Busy,
-            mpsc::error::TrySendError::Closed(_) => self.why_closed(),
+        self.shared.desk.inbox().put(Command::Append(pending)).map_err(|error| match error {
+            NotPut::Full(_) => JournalError::Busy,
+            NotPut::Closed => self.why_closed(),
         })
     }
 
@@ -257,7 +269,7 @@ impl Journal {
     pub async fn retire(&self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
         let (waiter, answer) = oneshot::channel();
         let command = Command::Retire(Retirement { verified_n, before, waiter });
-        self.shared.queue.send(command).await.map_err(|_| self.why_closed())?;
+        self.put(command).await?;
         answer.await.map_err(|_| self.why_closed())?
     }
 
@@ -269,31 +281,28 @@ impl Journal {
     /// [`JournalError::Failed`] as everywhere.
     pub async fn close(&self) -> Result<(), JournalError> {
         let (waiter, answer) = oneshot::channel();
-        let sent = self.shared.queue.send(Command::Close(waiter)).await;
-        sent.map_err(|_| self.why_closed())?;
+        self.put(Command::Close(waiter)).await?;
         answer.await.map_err(|_| self.why_closed())?
     }
 
     /// Resolves with the reason once the journal cannot go on; the process has to stop accepting
     /// requests and end with an error.
     pub async fn failed(&self) -> String {
-        let mut progress = self.shared.syncer.watch();
+        let mut failure = self.shared.syncer.watch_failure();
         // The sender lives as long as this handle, so waiting cannot fail.
-        let seen = progress.wait_for(|it| it.failed.is_some()).await;
-        let reason = seen.ok().and_then(|it| it.failed.clone());
+        let seen = failure.wait_for(Option::is_some).await;
+        let reason = seen.ok().and_then(|it| it.clone());
         reason.map_or_else(String::new, |reason| reason.to_string())
     }
 
     /// How the journal does.
     pub fn health(&self) -> JournalHealth {
-        let progress = self.shared.syncer.progress();
-        let queue = &self.shared.queue;
         JournalHealth {
             committed_n: self.shared.counters.committed.load(Ordering::Relaxed),
-            synced_n: u64::try_from(progress.synced).unwrap_or(0),
-            queued: queue.max_capacity() - queue.capacity(),
+            synced_n: u64::try_from(self.shared.syncer.synced()).unwrap_or(0),
+            queued: self.shared.desk.inbox().len(),
             waiting_for_room: self.shared.counters.waiting_for_room.load(Ordering::Relaxed),
-            failed: progress.failed.map(|reason| reason.to_string()),
+            failed: self.shared.syncer.failure().map(|reason| reason.to_string()),
         }
     }
 
@@ -313,10 +322,16 @@ impl Journal {
     }
 
     fn why_closed(&self) -> JournalError {
-        match self.shared.syncer.progress().failed {
+        match self.shared.syncer.failure() {
             Some(reason) => JournalError::Failed(reason.to_string()),
             None => JournalError::Closed,
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.desk.inbox().close();
     }
 }
 

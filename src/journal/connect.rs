@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rusqlite::OpenFlags;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr};
@@ -14,12 +15,39 @@ use crate::journal::error::JournalError;
 const STEPS: &[(i64, &str, &str)] =
     &[(1, "journal", include_str!("../../migrations/journal/1_journal.sql"))];
 
+/// How long a connection waits for another one that holds the database.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// The first SQLite without the WAL-reset bug.
 const SQLITE_NEEDED: [u32; 3] = [3, 51, 3];
 
-/// A connection that may write. Durability beyond the process is the sync thread's, hence NORMAL;
-/// checkpoints are the checkpointer's, hence none by itself.
-pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection, JournalError> {
+/// The connection that writes records. Durability beyond the process is the sync thread's, hence
+/// NORMAL; checkpoints are the checkpointer's, hence none by itself.
+pub(crate) fn writer(path: &Path) -> Result<rusqlite::Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = || -> rusqlite::Result<rusqlite::Connection> {
+        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA fullfsync = ON; \
+             PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; \
+             PRAGMA recursive_triggers = ON; PRAGMA trusted_schema = OFF;",
+        )?;
+        Ok(connection)
+    };
+    opened().map_err(|error| damaged(path, &error))
+}
+
+/// Makes the file a journal of this program's schema, or refuses it.
+pub(crate) async fn prepare(path: &Path) -> Result<(), JournalError> {
+    let mut connection = beside(path).await?;
+    check_sqlite(&mut connection).await?;
+    migrate(&mut connection, path).await?;
+    connection.close().await.map_err(|error| damaged(path, &error))
+}
+
+/// A connection that may write beside the writer, under the same rules as it.
+pub(crate) async fn beside(path: &Path) -> Result<SqliteConnection, JournalError> {
     let options = settings(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
@@ -41,7 +69,7 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(false)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY)
         .pragma("recursive_triggers", "ON")
         .pragma("trusted_schema", "OFF")
         .command_buffer_size(16)
@@ -56,19 +84,15 @@ async fn connect(
     SqliteConnection::connect_with(&options).await.map_err(|error| damaged(path, &error))
 }
 
-/// SQLite's result code for a full disk (or a reached `max_page_count`).
-pub(crate) const SQLITE_FULL: i32 = 13;
-
-/// SQLite's primary result code, where the error is one of its own.
-pub(crate) fn code_of(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error().and_then(|it| it.code()?.parse::<i32>().ok());
-    // Extended codes keep the primary one in the low byte.
-    code.map(|code| code & 0xff)
+/// Whether there was no room on the disk (or `max_page_count` is reached).
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 /// An error on opening, told about its file.
-pub(crate) fn damaged(path: &Path, error: &sqlx::Error) -> JournalError {
-    if code_of(error) == Some(SQLITE_FULL) {
+pub(crate) fn damaged(path: &Path, error: &(dyn std::error::Error + 'static)) -> JournalError {
+    if is_full(error) {
         let reason = "the disk is full; make room and start again, nothing is lost".to_owned();
         return JournalError::File { path: path.to_owned(), reason };
     }
@@ -76,7 +100,7 @@ pub(crate) fn damaged(path: &Path, error: &sqlx::Error) -> JournalError {
 }
 
 /// Refuses a SQLite that is too old to be trusted with a WAL.
-pub(crate) async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), JournalError> {
+async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), JournalError> {
     let refused = |text: &str| JournalError::OldSqlite(text.to_owned());
     let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
     let text: String =
@@ -90,10 +114,7 @@ fn is_new_enough(version: &str) -> bool {
 }
 
 /// Brings the schema up to this program's, and refuses one that is beyond it.
-pub(crate) async fn migrate(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> Result<(), JournalError> {
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
     let steps = STEPS.iter().map(|(version, name, sql)| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

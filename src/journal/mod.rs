@@ -1,14 +1,18 @@
 //! The durable local book of original entry: group commit, recovery, and what is not yet posted.
 //!
 //! An entry is *committed* when a kill of the process cannot take it back, and *synced* when a
-//! power cut cannot. One writer task owns the one write connection; one thread syncs the WAL.
+//! power cut cannot. There is one write connection, used by one at a
+//! time; one thread syncs the WAL and one folds it. They call SQLite themselves: an asynchronous
+//! layer between would be one more thread to cross.
 
 pub mod book;
 mod chain;
 mod checkpoint;
 mod connect;
+mod desk;
 pub mod error;
 mod files;
+mod inbox;
 mod lifeboat;
 pub mod reader;
 mod recovery;

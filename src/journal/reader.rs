@@ -139,7 +139,7 @@ impl JournalReader {
             let verified_n = row.try_get(2)?;
             Ok(JournalHead { node, last_n, first_n, verified_n, boot_first_n, ended_clean })
         };
-        read.await.map_err(|error| damaged(&self.path, &error))
+        read.await.map_err(|error: sqlx::Error| damaged(&self.path, &error))
     }
 
     /// Records after `n` up to and with `last`, at most `limit`, in order.
@@ -196,7 +196,7 @@ impl JournalReader {
 pub async fn copy(folder: &Path, target: &Path) -> Result<(), JournalError> {
     let path = folder.join(JOURNAL_FILE);
     let copy = target.join(JOURNAL_FILE);
-    let mut connection = connect::writer(&path).await?;
+    let mut connection = connect::beside(&path).await?;
     files::make_private(&copy)?;
     let done = sqlx::query("VACUUM INTO $1")
         .bind(copy.to_string_lossy().into_owned())

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::failpoint::{self, Failpoint};
 use crate::journal::chain::GENESIS;
@@ -64,52 +63,50 @@ pub(crate) struct Told {
 }
 
 /// Reads where the journal stands.
-pub(crate) async fn read_head(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> Result<Head, JournalError> {
-    let read = async {
-        let newest =
-            sqlx::query("SELECT boot, node, first_n FROM boots ORDER BY boot DESC LIMIT 1")
-                .fetch_optional(&mut *connection)
-                .await?;
-        let last = sqlx::query("SELECT n, hash FROM records ORDER BY n DESC LIMIT 1")
-            .fetch_optional(&mut *connection)
-            .await?;
-        let before = sqlx::query(
-            "SELECT boot, first_n, started_at, machine_boot, unsynced_limit, left_open, ended_clean \
-             FROM boots WHERE recovered = 1 ORDER BY boot DESC LIMIT 1",
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        let (node, last_boot, first_n) = match newest {
-            Some(row) => (Some(row.try_get(1)?), row.try_get(0)?, row.try_get(2)?),
-            None => (None, 0, 1),
-        };
-        let (next_n, prev_hash) = match last {
-            Some(row) => (row.try_get::<i64, _>(0)? + 1, row.try_get(1)?),
-            None => (first_n, GENESIS.to_owned()),
-        };
-        let before = match before {
-            Some(row) => Some(Before {
-                boot: row.try_get(0)?,
-                first_n: row.try_get(1)?,
-                started_at: row.try_get(2)?,
-                machine_boot: row.try_get(3)?,
-                unsynced_limit: row.try_get(4)?,
-                left_open: row.try_get(5)?,
-                ended_clean: row.try_get::<i64, _>(6)? == 1,
-            }),
-            None => None,
-        };
+pub(crate) fn read_head(connection: &Connection, path: &Path) -> Result<Head, JournalError> {
+    let read = || -> rusqlite::Result<Head> {
+        let newest = connection
+            .query_row(
+                "SELECT boot, node, first_n FROM boots ORDER BY boot DESC LIMIT 1",
+                (),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?;
+        let last = connection
+            .query_row("SELECT n, hash FROM records ORDER BY n DESC LIMIT 1", (), |row| {
+                Ok((row.get::<_, i64>(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let before = connection
+            .query_row(
+                "SELECT boot, first_n, started_at, machine_boot, unsynced_limit, left_open, \
+                 ended_clean FROM boots WHERE recovered = 1 ORDER BY boot DESC LIMIT 1",
+                (),
+                |row| {
+                    Ok(Before {
+                        boot: row.get(0)?,
+                        first_n: row.get(1)?,
+                        started_at: row.get(2)?,
+                        machine_boot: row.get(3)?,
+                        unsynced_limit: row.get(4)?,
+                        left_open: row.get(5)?,
+                        ended_clean: row.get(6)?,
+                    })
+                },
+            )
+            .optional()?;
+        let (last_boot, node, first_n) =
+            newest.map_or((0, None, 1), |(boot, node, first_n)| (boot, Some(node), first_n));
+        let (next_n, prev_hash) =
+            last.map_or_else(|| (first_n, GENESIS.to_owned()), |(n, hash)| (n + 1, hash));
         Ok(Head { node, last_boot, next_n, prev_hash, before })
     };
-    read.await.map_err(|error| damaged(path, &error))
+    read().map_err(|error| damaged(path, &error))
 }
 
 /// Settles the orphans of earlier boots and appends the gap an unclean end may have left, then
 /// opens this boot for traffic. Killed half-way, the next start does the rest and nothing twice.
-pub(crate) async fn recover(
+pub(crate) fn recover(
     scribe: &mut Scribe,
     path: &Path,
     before: Option<Before>,
@@ -120,20 +117,17 @@ pub(crate) async fn recover(
     let Told { missing, marker, rescued } = told;
     // Before anything else: what it settles is no orphan.
     let first_n = before.as_ref().map_or(1, |before| before.first_n);
-    found.rescued = rescue(scribe, path, first_n, rescued).await?;
-    if missing.is_some() && !gap_is_told(&mut scribe.connection, path, 0, "journal_missing").await?
-    {
+    found.rescued = rescue(scribe, path, first_n, rescued)?;
+    if missing.is_some() && !gap_is_told(&scribe.connection, path, 0, "journal_missing")? {
         found.gap = missing;
     }
     if let Some(before) = before {
         found.unclean = !before.ended_clean;
-        let last_seen = last_seen(&mut scribe.connection, path, &before).await?;
+        let last_seen = last_seen(&scribe.connection, path, &before)?;
         if found.unclean || before.left_open != Some(0) {
-            found.orphans = orphans(&mut scribe.connection, path, before.first_n).await?;
+            found.orphans = orphans(&scribe.connection, path, before.first_n)?;
         }
-        if found.unclean
-            && !gap_is_told(&mut scribe.connection, path, before.boot, "unclean_stop").await?
-        {
+        if found.unclean && !gap_is_told(&scribe.connection, path, before.boot, "unclean_stop")? {
             let same_machine =
                 machine_boot.is_some() && before.machine_boot.as_deref() == machine_boot;
             let unsynced = if same_machine { 0 } else { before.unsynced_limit };
@@ -146,16 +140,15 @@ pub(crate) async fn recover(
                 reason: GapReason::UncleanStop,
             });
         }
-        settle(scribe, &found.orphans, last_seen).await?;
+        settle(scribe, &found.orphans, last_seen)?;
         failpoint::pass(Failpoint::DuringRecovery);
     }
     if let Some(gap) = &found.gap {
-        append(scribe, &[Draft::of(&Entry::Gap(gap.clone()))?]).await?;
+        append(scribe, &[Draft::of(&Entry::Gap(gap.clone()))?])?;
     }
-    sqlx::query("UPDATE boots SET recovered = 1 WHERE boot = $1")
-        .bind(scribe.boot)
-        .execute(&mut scribe.connection)
-        .await
+    scribe
+        .connection
+        .execute("UPDATE boots SET recovered = 1 WHERE boot = ?1", params![scribe.boot])
         .map_err(|error| damaged(path, &error))?;
     Ok(found)
 }
@@ -177,7 +170,7 @@ fn at_most(unsynced: i64, unwritten: Unwritten) -> Option<u64> {
 }
 
 /// Appends what the lifeboat held and the journal does not: a kill may have come between the two.
-async fn rescue(
+fn rescue(
     scribe: &mut Scribe,
     path: &Path,
     first_n: i64,
@@ -189,24 +182,30 @@ async fn rescue(
     let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
     let bodies = serde_json::to_string(&bodies)
         .map_err(|error| JournalError::Unreadable(error.to_string()))?;
-    let written: Vec<String> = sqlx::query_scalar(
-        "SELECT body FROM records WHERE n >= $1 AND kind <> 'intent' \
-         AND body IN (SELECT value FROM json_each($2))",
-    )
-    .bind(first_n)
-    .bind(bodies)
-    .fetch_all(&mut scribe.connection)
-    .await
-    .map_err(|error| damaged(path, &error))?;
-    let written: HashSet<String> = written.into_iter().collect();
+    let written = written(&scribe.connection, first_n, &bodies);
+    let written = written.map_err(|error| damaged(path, &error))?;
     drafts.retain(|draft| !written.contains(&draft.body));
     for part in drafts.chunks(BATCH) {
-        append(scribe, part).await?;
+        append(scribe, part)?;
     }
     Ok(drafts.len())
 }
 
-async fn settle(
+/// Those of a JSON list of bodies that are in the journal from a number on.
+fn written(
+    connection: &Connection,
+    first_n: i64,
+    bodies: &str,
+) -> Result<HashSet<String>, rusqlite::Error> {
+    let mut statement = connection.prepare(
+        "SELECT body FROM records WHERE n >= ?1 AND kind <> 'intent' \
+         AND body IN (SELECT value FROM json_each(?2))",
+    )?;
+    let rows = statement.query_map(params![first_n, bodies], |row| row.get(0))?;
+    rows.collect()
+}
+
+fn settle(
     scribe: &mut Scribe,
     orphans: &[Intent],
     last_seen: Timestamp,
@@ -218,14 +217,14 @@ async fn settle(
                 Draft::of(&Entry::Settlement(Box::new(orphan::settle(intent, last_seen))))
             })
             .collect();
-        append(scribe, &drafts?).await?;
+        append(scribe, &drafts?)?;
     }
     Ok(())
 }
 
-async fn append(scribe: &mut Scribe, drafts: &[Draft]) -> Result<(), JournalError> {
+fn append(scribe: &mut Scribe, drafts: &[Draft]) -> Result<(), JournalError> {
     let drafts: Vec<&Draft> = drafts.iter().collect();
-    match scribe.write(&drafts).await {
+    match scribe.write(&drafts) {
         Ok(_) => Ok(()),
         Err(WriteError::Full(reason) | WriteError::Held(reason)) => {
             Err(JournalError::Unavailable(reason))
@@ -235,88 +234,78 @@ async fn append(scribe: &mut Scribe, drafts: &[Draft]) -> Result<(), JournalErro
 }
 
 /// The last sign of life of a boot.
-async fn last_seen(
-    connection: &mut SqliteConnection,
+fn last_seen(
+    connection: &Connection,
     path: &Path,
     before: &Before,
 ) -> Result<Timestamp, JournalError> {
-    let row = sqlx::query("SELECT MAX(at) FROM records WHERE n >= $1 AND boot = $2")
-        .bind(before.first_n)
-        .bind(before.boot)
-        .fetch_one(connection)
-        .await;
-    let at: Option<i64> = row.and_then(|row| row.try_get(0)).map_err(|it| damaged(path, &it))?;
+    let at: Option<i64> = connection
+        .query_row(
+            "SELECT MAX(at) FROM records WHERE n >= ?1 AND boot = ?2",
+            params![before.first_n, before.boot],
+            |row| row.get(0),
+        )
+        .map_err(|error| damaged(path, &error))?;
     Ok(Timestamp::from_micros(at.unwrap_or(before.started_at).max(before.started_at)))
 }
 
 /// Intents of earlier boots that nothing settled.
-async fn orphans(
-    connection: &mut SqliteConnection,
+fn orphans(
+    connection: &Connection,
     path: &Path,
     first_n: i64,
 ) -> Result<Vec<Intent>, JournalError> {
-    let rows = sqlx::query(
-        "SELECT body FROM records WHERE n >= $1 AND kind = 'intent' AND attempt NOT IN \
-         (SELECT attempt FROM records WHERE n >= $1 AND kind = 'settlement') ORDER BY n",
-    )
-    .bind(first_n)
-    .fetch_all(connection)
-    .await
-    .map_err(|error| damaged(path, &error))?;
-    let mut intents = Vec::with_capacity(rows.len());
-    for row in rows {
-        let body: String = row.try_get(0).map_err(|error| damaged(path, &error))?;
-        match serde_json::from_str(&body) {
-            Ok(Entry::Intent(intent)) => intents.push(*intent),
-            Ok(_) => return Err(JournalError::Unreadable("an intent by kind only".to_owned())),
-            Err(error) => return Err(JournalError::Unreadable(error.to_string())),
-        }
-    }
-    Ok(intents)
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare(
+            "SELECT body FROM records WHERE n >= ?1 AND kind = 'intent' AND attempt NOT IN \
+             (SELECT attempt FROM records WHERE n >= ?1 AND kind = 'settlement') ORDER BY n",
+        )?;
+        statement.query_map(params![first_n], |row| row.get(0))?.collect()
+    };
+    let bodies = read().map_err(|error| damaged(path, &error))?;
+    let intent = |body: String| match serde_json::from_str(&body) {
+        Ok(Entry::Intent(intent)) => Ok(*intent),
+        Ok(_) => Err(JournalError::Unreadable("an intent by kind only".to_owned())),
+        Err(error) => Err(JournalError::Unreadable(error.to_string())),
+    };
+    bodies.into_iter().map(intent).collect()
 }
 
 /// Whether a recovery after that boot, killed before its end, appended the gap already.
-async fn gap_is_told(
-    connection: &mut SqliteConnection,
+fn gap_is_told(
+    connection: &Connection,
     path: &Path,
     after_boot: i64,
     reason: &str,
 ) -> Result<bool, JournalError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM records WHERE kind = 'gap' AND body ->> 'reason' = $2 \
-         AND n >= (SELECT MIN(first_n) FROM boots WHERE boot > $1)",
-    )
-    .bind(after_boot)
-    .bind(reason)
-    .fetch_one(connection)
-    .await;
-    let told: i64 = row.and_then(|row| row.try_get(0)).map_err(|it| damaged(path, &it))?;
-    Ok(told > 0)
+    let told: Result<i64, _> = connection.query_row(
+        "SELECT COUNT(*) FROM records WHERE kind = 'gap' AND body ->> 'reason' = ?2 \
+         AND n >= (SELECT MIN(first_n) FROM boots WHERE boot > ?1)",
+        params![after_boot, reason],
+        |row| row.get(0),
+    );
+    told.map(|told| told > 0).map_err(|error| damaged(path, &error))
 }
 
 /// Says that a boot began.
-pub(crate) async fn begin_boot(
-    scribe: &mut Scribe,
+pub(crate) fn begin_boot(
+    scribe: &Scribe,
     path: &Path,
     node: &str,
     machine_boot: Option<&str>,
     unsynced_limit: i64,
 ) -> Result<(), JournalError> {
-    let begun = async {
-        let mut transaction = scribe.connection.begin().await?;
-        sqlx::query(
-            "INSERT INTO boots (boot, node, started_at, first_n, machine_boot, unsynced_limit) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(scribe.boot)
-        .bind(node)
-        .bind(scribe.clock.now().micros())
-        .bind(scribe.next_n)
-        .bind(machine_boot)
-        .bind(unsynced_limit)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
-    };
-    begun.await.map_err(|error: sqlx::Error| damaged(path, &error))
+    let begun = scribe.connection.execute(
+        "INSERT INTO boots (boot, node, started_at, first_n, machine_boot, unsynced_limit) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            scribe.boot,
+            node,
+            scribe.clock.now().micros(),
+            scribe.next_n,
+            machine_boot,
+            unsynced_limit
+        ],
+    );
+    begun.map(drop).map_err(|error| damaged(path, &error))
 }

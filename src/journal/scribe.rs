@@ -1,31 +1,22 @@
-//! The scribe: the one connection that writes records, a batch in one statement.
+//! The scribe: the one connection that writes records, a batch in one transaction.
+//!
+//! It calls SQLite on the writer's own thread. An asynchronous connection would be one more thread
+//! to cross, twice for every commit, and a call commits twice.
 
 use std::path::Path;
 
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::{Connection, ErrorCode, params};
 
 use crate::journal::chain::Link;
-use crate::journal::connect::{SQLITE_FULL, code_of};
 use crate::journal::error::JournalError;
 use crate::ledger::entry::Entry;
 use crate::names::Clock;
 use crate::period::Timestamp;
 
-/// SQLite's result codes for a database somebody else holds.
-const SQLITE_BUSY: i32 = 5;
-const SQLITE_LOCKED: i32 = 6;
-
 /// Records let go in one statement.
 const RETIRED_AT_ONCE: i64 = 1_000;
 
-// The bodies come end to end as one blob, so that none is escaped into JSON and out of it again.
 const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
-     SELECT value ->> 0, $3, value ->> 1, value ->> 2, $4, \
-            CAST(substr($2, value ->> 3, value ->> 4) AS TEXT), value ->> 5, value ->> 6 \
-     FROM jsonb_each($1)";
-
-const INSERT_ONE: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
 /// An entry ready to be written, put into words by the task that made it.
@@ -49,7 +40,7 @@ pub(crate) enum WriteError {
 
 /// Numbers, chains and writes records.
 pub(crate) struct Scribe {
-    pub(crate) connection: SqliteConnection,
+    pub(crate) connection: Connection,
     pub(crate) boot: i64,
     pub(crate) next_n: i64,
     pub(crate) prev_hash: String,
@@ -69,132 +60,113 @@ impl Draft {
 impl Scribe {
     /// Writes all drafts or none; returns the number of the first. When this returns, a kill of the
     /// process cannot take them back.
-    pub(crate) async fn write(&mut self, drafts: &[&Draft]) -> Result<i64, WriteError> {
+    pub(crate) fn write(&mut self, drafts: &[&Draft]) -> Result<i64, WriteError> {
         let first = self.next_n;
-        let at = self.clock.now().micros();
-        let mut hashes: Vec<String> = Vec::with_capacity(drafts.len());
-        let mut n = first;
-        for draft in drafts {
-            let (kind, body) = (draft.kind, draft.body.as_str());
-            let attempt = draft.attempt.as_deref();
-            let link = Link { n, boot: self.boot, kind, attempt, at, body };
-            hashes.push(link.hash(hashes.last().unwrap_or(&self.prev_hash)));
-            n += 1;
-        }
-        if let [draft] = drafts {
-            let query = sqlx::query(INSERT_ONE)
-                .bind(first)
-                .bind(self.boot)
-                .bind(draft.kind)
-                .bind(draft.attempt.as_deref())
-                .bind(at)
-                .bind(draft.body.as_str())
-                .bind(self.prev_hash.as_str())
-                .bind(hashes[0].as_str());
-            query.execute(&mut self.connection).await.map_err(|error| classify(&error))?;
-        } else {
-            let (rows, bodies) = self.rows(drafts, &hashes)?;
-            let query = sqlx::query(INSERT).bind(rows).bind(bodies).bind(self.boot).bind(at);
-            query.execute(&mut self.connection).await.map_err(|error| classify(&error))?;
-        }
-        if let Some(last) = hashes.pop() {
+        let written = self.insert(drafts).map_err(|error| classify(&error))?;
+        if let Some(last) = written {
             self.prev_hash = last;
         }
-        self.next_n = n;
+        self.next_n += i64::try_from(drafts.len()).unwrap_or(0);
         Ok(first)
+    }
+
+    /// Inserts the drafts as one transaction; returns the hash of the last.
+    fn insert(&self, drafts: &[&Draft]) -> rusqlite::Result<Option<String>> {
+        if drafts.len() < 2 {
+            // One statement is a transaction of its own.
+            return self.insert_each(drafts);
+        }
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+        let inserted = self.insert_each(drafts).and_then(|last| {
+            self.connection.prepare_cached("COMMIT")?.execute(())?;
+            Ok(last)
+        });
+        if inserted.is_err() && !self.connection.is_autocommit() {
+            // A rollback that fails leaves the transaction open, and the next one fails by that.
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
+        inserted
+    }
+
+    fn insert_each(&self, drafts: &[&Draft]) -> rusqlite::Result<Option<String>> {
+        let (boot, at) = (self.boot, self.clock.now().micros());
+        let mut statement = self.connection.prepare_cached(INSERT)?;
+        let mut last: Option<String> = None;
+        for (n, draft) in (self.next_n..).zip(drafts) {
+            let (kind, body) = (draft.kind, draft.body.as_str());
+            let attempt = draft.attempt.as_deref();
+            let before = last.as_deref().unwrap_or(&self.prev_hash);
+            let hash = Link { n, boot, kind, attempt, at, body }.hash(before);
+            statement.execute(params![n, boot, kind, attempt, at, body, before, hash])?;
+            last = Some(hash);
+        }
+        Ok(last)
     }
 
     /// Lets go of some records that are in the books up to `verified_n` and began before an
     /// instant; returns how many went. Call again until none do: writing must not wait long.
-    pub(crate) async fn retire(
+    pub(crate) fn retire(
         &mut self,
         verified_n: i64,
         before: Timestamp,
     ) -> Result<u64, JournalError> {
-        let failed = |error: sqlx::Error| JournalError::Unavailable(error.to_string());
-        sqlx::query(
-            "UPDATE posting SET posted_n = MAX(posted_n, $1), verified_n = MAX(verified_n, $1), \
-             retained_from = MAX(retained_from, $2)",
-        )
-        .bind(verified_n)
-        .bind(before.micros())
-        .execute(&mut self.connection)
-        .await
-        .map_err(failed)?;
-        // From the front only, so that what is kept stays one chain.
-        let gone = sqlx::query(
-            "DELETE FROM records WHERE n IN (SELECT n FROM records \
-             WHERE n < (SELECT n FROM records \
-                        WHERE at >= $2 OR n > $1 OR n = (SELECT MAX(n) FROM records) \
-                        ORDER BY n LIMIT 1) \
-             ORDER BY n LIMIT $3)",
-        )
-        .bind(verified_n)
-        .bind(before.micros())
-        .bind(RETIRED_AT_ONCE)
-        .execute(&mut self.connection)
-        .await
-        .map_err(failed)?;
-        Ok(gone.rows_affected())
+        let retired = || -> rusqlite::Result<usize> {
+            self.connection.execute(
+                "UPDATE posting SET posted_n = MAX(posted_n, ?1), \
+                 verified_n = MAX(verified_n, ?1), retained_from = MAX(retained_from, ?2)",
+                params![verified_n, before.micros()],
+            )?;
+            // From the front only, so that what is kept stays one chain.
+            self.connection.execute(
+                "DELETE FROM records WHERE n IN (SELECT n FROM records \
+                 WHERE n < (SELECT n FROM records \
+                            WHERE at >= ?2 OR n > ?1 OR n = (SELECT MAX(n) FROM records) \
+                            ORDER BY n LIMIT 1) \
+                 ORDER BY n LIMIT ?3)",
+                params![verified_n, before.micros(), RETIRED_AT_ONCE],
+            )
+        };
+        let gone = retired().map_err(|error| JournalError::Unavailable(error.to_string()))?;
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
     /// Marks the boot as ended in order, folds the WAL into the database and closes.
-    pub(crate) async fn end_boot(mut self, left_open: i64) -> Result<(), JournalError> {
-        let failed = |error: sqlx::Error| JournalError::Failed(error.to_string());
-        sqlx::query("UPDATE boots SET ended_clean = 1, left_open = $1 WHERE boot = $2")
-            .bind(left_open)
-            .bind(self.boot)
-            .execute(&mut self.connection)
-            .await
-            .map_err(failed)?;
-        // Syncs the WAL first and the database after; a reader beside us only makes it partial.
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut self.connection)
-            .await
-            .map_err(failed)?;
-        self.close().await
+    pub(crate) fn end_boot(self, left_open: i64) -> Result<(), JournalError> {
+        let ended = || -> rusqlite::Result<()> {
+            self.connection.execute(
+                "UPDATE boots SET ended_clean = 1, left_open = ?1 WHERE boot = ?2",
+                params![left_open, self.boot],
+            )?;
+            // Syncs the WAL first and the database after; a reader beside us only makes it partial.
+            self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        };
+        ended().map_err(|error| JournalError::Failed(error.to_string()))?;
+        self.close()
     }
 
     /// Closes the connection.
-    pub(crate) async fn close(self) -> Result<(), JournalError> {
-        let closed = self.connection.close().await;
-        closed.map_err(|error| JournalError::Failed(error.to_string()))
-    }
-
-    /// The batch as one JSON array of rows, columns in the order of the statement, and its bodies.
-    fn rows(&self, drafts: &[&Draft], hashes: &[String]) -> Result<(String, Vec<u8>), WriteError> {
-        let before = std::iter::once(self.prev_hash.as_str());
-        let links = before.chain(hashes.iter().map(String::as_str)).zip(hashes);
-        let mut bodies = Vec::with_capacity(drafts.iter().map(|draft| draft.body.len()).sum());
-        let mut rows = Vec::with_capacity(drafts.len());
-        for ((n, draft), (prev, hash)) in (self.next_n..).zip(drafts).zip(links) {
-            // SQL counts from one.
-            let begins = bodies.len() + 1;
-            bodies.extend_from_slice(draft.body.as_bytes());
-            rows.push((n, draft.kind, &draft.attempt, begins, draft.body.len(), prev, hash));
-        }
-        let rows = serde_json::to_string(&rows);
-        Ok((rows.map_err(|error| WriteError::Fatal(error.to_string()))?, bodies))
+    pub(crate) fn close(self) -> Result<(), JournalError> {
+        let closed = self.connection.close();
+        closed.map_err(|(_, error)| JournalError::Failed(error.to_string()))
     }
 }
 
 /// Tells what may pass from what must not be retried.
-fn classify(error: &sqlx::Error) -> WriteError {
+fn classify(error: &rusqlite::Error) -> WriteError {
     let text = error.to_string();
-    match code_of(error) {
-        Some(SQLITE_FULL) => WriteError::Full(text),
-        Some(SQLITE_BUSY | SQLITE_LOCKED) => WriteError::Held(text),
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => WriteError::Full(text),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WriteError::Held(text),
         _ => WriteError::Fatal(text),
     }
 }
 
 /// Limits the database to so many pages, as a small disk would.
-pub(crate) async fn limit_pages(
-    connection: &mut SqliteConnection,
+pub(crate) fn limit_pages(
+    connection: &Connection,
     pages: u32,
     path: &Path,
 ) -> Result<(), JournalError> {
-    let statement = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    let done = sqlx::query(statement).execute(connection).await;
-    done.map(drop).map_err(|error| crate::journal::connect::damaged(path, &error))
+    let limited = connection.execute_batch(&format!("PRAGMA max_page_count = {pages}"));
+    limited.map_err(|error| crate::journal::connect::damaged(path, &error))
 }

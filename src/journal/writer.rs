@@ -3,10 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::sync::oneshot;
 
 use crate::failpoint::{self, Failpoint};
 use crate::journal::checkpoint::Checkpointer;
@@ -19,8 +18,6 @@ use crate::period::Timestamp;
 
 /// The most records one statement takes.
 const BATCH: usize = 1_000;
-/// How often a journal that cannot write tries again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How often room for ballast and lifeboat is looked for.
 const BALLAST_RETRY: Duration = Duration::from_secs(1);
 
@@ -32,27 +29,34 @@ pub struct Committed {
 }
 
 /// An entry on its way, and who waits for it.
+#[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) draft: Draft,
     pub(crate) waiter: Option<oneshot::Sender<Result<Committed, JournalError>>>,
 }
 
 /// What the writer is told.
+#[derive(Debug)]
 pub(crate) enum Command {
     /// Write this.
     Append(Pending),
     /// Let go of what the books hold.
     Retire(Retirement),
     /// Write all that came before, mark the boot clean, end.
-    Close(oneshot::Sender<Result<(), JournalError>>),
+    Close(Closer),
 }
 
 /// What may go, and who waits to hear how much went.
+#[derive(Debug)]
 pub(crate) struct Retirement {
     pub(crate) verified_n: i64,
     pub(crate) before: Timestamp,
     pub(crate) waiter: oneshot::Sender<Result<u64, JournalError>>,
 }
+
+/// The journal cannot go on; the sync thread's progress has the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalFailed;
 
 /// What others may know of the writer.
 #[derive(Debug, Default)]
@@ -92,6 +96,9 @@ pub(crate) struct Writer {
     held: HeldFolder,
 }
 
+/// Who waits for the end.
+pub(crate) type Closer = oneshot::Sender<Result<(), JournalError>>;
+
 /// Stops the sync thread when dropped, also with a runtime that ends without closing the journal.
 struct StopSync(Arc<Syncer>);
 
@@ -130,68 +137,77 @@ impl Writer {
         }
     }
 
-    /// Runs until the journal is closed, fails, or nobody holds it any more.
-    pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        let mut commands = Vec::with_capacity(BATCH);
-        let closer = loop {
-            let received = if self.spill.is_empty() && self.ballast.is_held() {
-                queue.recv_many(&mut commands, BATCH).await
-            } else {
-                match timeout(RETRY, queue.recv_many(&mut commands, BATCH)).await {
-                    Ok(received) => received,
-                    Err(_) => usize::MAX,
-                }
-            };
-            if received == 0 {
-                break None;
+    /// Whether everything that was handed over is on the disk and there is room for more.
+    pub(crate) fn is_well(&self) -> bool {
+        self.spill.is_empty() && !self.held.lifeboat.is_loaded() && self.ballast.is_held()
+    }
+
+    /// Whether a few records can be written without waiting for anything but the system's memory.
+    pub(crate) fn writes_without_waiting(&self) -> bool {
+        let unsynced = self.scribe.next_n - self.syncer.synced();
+        let settled_in = self.is_well() && self.held.lifeboat.is_ready();
+        settled_in && unsynced < self.limits.unsynced / 2
+    }
+
+    /// Does what the commands say. Returns who asked for the end, if somebody did; an error says
+    /// that the journal has failed, and who asked.
+    pub(crate) fn obey(
+        &mut self,
+        commands: &mut Vec<Command>,
+    ) -> Result<Option<Closer>, Option<Closer>> {
+        let mut batch = Vec::with_capacity(commands.len().min(BATCH));
+        let (mut closer, mut retirement) = (None, None);
+        let mut failed = false;
+        for command in commands.drain(..) {
+            match command {
+                Command::Append(pending) => batch.push(pending),
+                Command::Retire(asked) => retirement = Some(asked),
+                Command::Close(waiter) => closer = Some(waiter),
             }
-            let mut batch = Vec::with_capacity(commands.len());
-            let (mut closer, mut retirement) = (None, None);
-            for command in commands.drain(..) {
-                match command {
-                    Command::Append(pending) => batch.push(pending),
-                    Command::Retire(asked) => retirement = Some(asked),
-                    Command::Close(waiter) => closer = Some(waiter),
-                }
+            if batch.len() == BATCH {
+                failed |= self.take(std::mem::take(&mut batch)).is_err();
             }
-            if let Err(reason) = self.take(batch).await {
-                self.syncer.fail(&reason);
-                break closer;
-            }
-            if let Some(Retirement { verified_n, before, waiter }) = retirement {
-                drop(waiter.send(self.retire(verified_n, before).await));
-            }
-            if closer.is_some() {
-                break closer;
-            }
-        };
-        queue.close();
-        let ended = self.end(closer.is_some()).await;
-        if let Some(waiter) = closer {
-            drop(waiter.send(ended));
         }
+        // Also with nothing to write: what waits for room is tried again.
+        failed |= self.take(batch).is_err();
+        if failed {
+            return Err(closer);
+        }
+        if let Some(Retirement { verified_n, before, waiter }) = retirement {
+            drop(waiter.send(self.retire(verified_n, before)));
+        }
+        Ok(closer)
+    }
+
+    /// Writes a batch, or what of it can be written. With an error the journal has failed, and
+    /// everybody who waits has been told.
+    pub(crate) fn take(&mut self, batch: Vec<Pending>) -> Result<(), JournalFailed> {
+        self.write(batch).map_err(|reason| {
+            self.syncer.fail(&reason);
+            JournalFailed
+        })
     }
 
     /// Writes a batch, or what of it can be written. An error is for the whole journal.
-    async fn take(&mut self, batch: Vec<Pending>) -> Result<(), String> {
-        if let Some(reason) = self.syncer.progress().failed {
+    fn write(&mut self, batch: Vec<Pending>) -> Result<(), String> {
+        if let Some(reason) = self.syncer.failure() {
             fail_all(batch, &reason);
             return Err(reason.to_string());
         }
-        self.make_room_again().await?;
+        self.make_room_again()?;
         if batch.is_empty() {
             return Ok(());
         }
-        if !self.spill.is_empty() || !self.ballast.is_held() {
+        if !self.is_well() {
             let reason = "the disk is nearly full, what room is left is for settlements";
-            return self.take_what_must_be_kept(batch, reason).await;
+            return self.take_what_must_be_kept(batch, reason);
         }
-        if let Err(reason) = self.wait_for_sync(batch.len()).await {
+        if let Err(reason) = self.wait_for_sync(batch.len()) {
             fail_all(batch, &reason);
             return Err(reason.to_string());
         }
         let drafts: Vec<&Draft> = batch.iter().map(|pending| &pending.draft).collect();
-        match self.scribe.write(&drafts).await {
+        match self.scribe.write(&drafts) {
             Ok(first) => {
                 if self.lost == 0 {
                     self.held.say_unwritten(Unwritten::Nothing);
@@ -203,21 +219,17 @@ impl Writer {
                 fail_all(batch, &reason);
                 Err(reason)
             }
-            Err(WriteError::Held(reason)) => self.take_what_must_be_kept(batch, &reason).await,
+            Err(WriteError::Held(reason)) => self.take_what_must_be_kept(batch, &reason),
             Err(WriteError::Full(reason)) => {
                 self.ballast.release();
-                self.take_what_must_be_kept(batch, &reason).await
+                self.take_what_must_be_kept(batch, &reason)
             }
         }
     }
 
     /// Refuses intents, and keeps what happened already: on the disk if there is room again, else
     /// in memory.
-    async fn take_what_must_be_kept(
-        &mut self,
-        batch: Vec<Pending>,
-        reason: &str,
-    ) -> Result<(), String> {
+    fn take_what_must_be_kept(&mut self, batch: Vec<Pending>, reason: &str) -> Result<(), String> {
         // From here on a kill may take what passes untracked.
         if self.limits.untracked {
             self.say_waiting();
@@ -229,7 +241,7 @@ impl Writer {
         }
         if self.spill.is_empty() && !kept.is_empty() {
             let drafts: Vec<&Draft> = kept.iter().map(|pending| &pending.draft).collect();
-            match self.scribe.write(&drafts).await {
+            match self.scribe.write(&drafts) {
                 Ok(first) => {
                     self.tell(first, kept);
                     return Ok(());
@@ -265,14 +277,12 @@ impl Writer {
     }
 
     /// Writes what waits in memory, then sets the ballast aside again.
-    async fn make_room_again(&mut self) -> Result<(), String> {
+    fn make_room_again(&mut self) -> Result<(), String> {
         while !self.spill.is_empty() {
             let drafts: Vec<&Draft> = self.spill.iter().take(BATCH).collect();
             let count = drafts.len();
-            let written = match self.scribe.write(&drafts).await {
-                Err(WriteError::Full(_)) if self.ballast.release() => {
-                    self.scribe.write(&drafts).await
-                }
+            let written = match self.scribe.write(&drafts) {
+                Err(WriteError::Full(_)) if self.ballast.release() => self.scribe.write(&drafts),
                 other => other,
             };
             match written {
@@ -282,7 +292,7 @@ impl Writer {
                         note(&mut self.open, n, &draft);
                     }
                     self.aboard = self.aboard.saturating_sub(count);
-                    self.committed(first, count, true);
+                    self.committed(first, count);
                 }
                 Err(WriteError::Fatal(reason)) => return Err(reason),
                 Err(WriteError::Full(_) | WriteError::Held(_)) => break,
@@ -290,7 +300,7 @@ impl Writer {
             self.count_spill();
         }
         if self.spill.is_empty() && self.held.lifeboat.is_loaded() {
-            let synced = self.syncer.reached(self.scribe.next_n - 1).await;
+            let synced = self.syncer.reached_blocking(self.scribe.next_n - 1);
             synced.map_err(|reason| reason.to_string())?;
             self.held.lifeboat.clear();
         }
@@ -311,34 +321,32 @@ impl Writer {
     }
 
     /// Keeps what a power cut can take back within the bound that a coverage gap names.
-    async fn wait_for_sync(&self, more: usize) -> Result<(), Arc<str>> {
+    fn wait_for_sync(&self, more: usize) -> Result<(), Arc<str>> {
         let last = self.scribe.next_n - 1 + i64::try_from(more).unwrap_or(i64::MAX);
         let floor = last.saturating_sub(self.limits.unsynced);
-        if self.syncer.progress().synced >= floor {
+        if self.syncer.synced() >= floor {
             return Ok(());
         }
-        self.syncer.reached(floor).await
+        self.syncer.reached_blocking(floor)
     }
 
     /// Tells each waiter its number.
     fn tell(&mut self, first: i64, batch: Vec<Pending>) {
         let count = batch.len();
-        let mut urgent = false;
         for (n, Pending { draft, waiter }) in (first..).zip(batch) {
             if draft.kind == "settlement" {
                 failpoint::pass(Failpoint::AfterCommit);
             }
-            urgent |= draft.kind == "intent";
             answer(waiter, Ok(Committed { n }));
             note(&mut self.open, n, &draft);
             self.checkpointer.wrote(draft.body.len());
         }
-        self.committed(first, count, urgent);
+        self.committed(first, count);
     }
 
-    fn committed(&self, first: i64, count: usize, urgent: bool) {
+    fn committed(&self, first: i64, count: usize) {
         let last = first + i64::try_from(count).unwrap_or(0) - 1;
-        self.syncer.committed(last, urgent);
+        self.syncer.committed(last);
         self.counters.committed.store(u64::try_from(last).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -348,20 +356,20 @@ impl Writer {
     }
 
     /// Lets records go, but none from an open intent on: a crash must still find that one.
-    async fn retire(&mut self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
+    fn retire(&mut self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
         let first_open = self.open.values().min().copied().unwrap_or(i64::MAX);
-        self.scribe.retire(verified_n.min(first_open.saturating_sub(1)), before).await
+        self.scribe.retire(verified_n.min(first_open.saturating_sub(1)), before)
     }
 
     /// Syncs and closes the connection, after the checkpointer closed its. The boot is clean only
     /// if somebody asked for the end.
-    async fn end(mut self, asked: bool) -> Result<(), JournalError> {
-        self.checkpointer.stop().await;
+    pub(crate) fn end(mut self, asked: bool) -> Result<(), JournalError> {
+        self.checkpointer.stop();
         if !self.spill.is_empty() {
-            self.make_room_again().await.map_err(JournalError::Failed)?;
+            self.make_room_again().map_err(JournalError::Failed)?;
         }
         let last = self.scribe.next_n - 1;
-        let synced = self.syncer.reached(last).await;
+        let synced = self.syncer.reached_blocking(last);
         self.syncer.stop();
         synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
         let waiting = self.spill.iter().skip(self.aboard).map(attempts_of);
@@ -381,12 +389,12 @@ impl Writer {
             return Err(JournalError::Unavailable(reason));
         }
         if !asked {
-            return self.scribe.close().await;
+            return self.scribe.close();
         }
         // What waits in the lifeboat is open still: the next start looks what it settles.
         let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
         let aboard = self.aboard;
-        match self.scribe.end_boot(left_open).await {
+        match self.scribe.end_boot(left_open) {
             Err(error) if aboard > 0 => {
                 tracing::warn!(%error, "the full journal could not be marked as ended in order");
                 Ok(())

@@ -114,6 +114,9 @@ pub struct CallerEntry {
     /// The team their calls belong to.
     #[serde(default)]
     pub team: Option<String>,
+    /// How long the content of their calls is kept: `30d`. Without it, as by default, not at all.
+    #[serde(default)]
+    pub capture: Option<String>,
 }
 
 /// A provider as `serve` uses it: checked, with its secret read.
@@ -138,7 +141,12 @@ pub struct CallerSettings {
     pub token: SecretString,
     /// The team.
     pub team: Option<String>,
+    /// For how many days the content of their calls is kept, if at all.
+    pub capture_days: Option<u32>,
 }
+
+/// The longest captured content may be kept.
+const LONGEST_CAPTURE_DAYS: u32 = 400;
 
 /// Why a configuration cannot be used. Says the key and what to do; never a secret.
 #[derive(Debug, thiserror::Error)]
@@ -263,7 +271,8 @@ impl Config {
                 let problem = "is shorter than 16 characters; use a long random one".to_owned();
                 return Err(ConfigError::Unusable { key, problem });
             }
-            Ok(CallerSettings { name: name.clone(), token, team: entry.team.clone() })
+            let (team, capture_days) = (entry.team.clone(), entry.capture_days(name)?);
+            Ok(CallerSettings { name: name.clone(), token, team, capture_days })
         };
         self.callers.iter().map(read).collect()
     }
@@ -297,6 +306,24 @@ impl Config {
             entry.checked_base_url(name)?;
         }
         Ok(())
+    }
+}
+
+impl CallerEntry {
+    fn capture_days(&self, name: &str) -> Result<Option<u32>, ConfigError> {
+        let Some(text) = &self.capture else { return Ok(None) };
+        let digits = text.strip_suffix('d').filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
+        let days = digits.and_then(|digits| digits.parse().ok());
+        match days.filter(|days| (1..=LONGEST_CAPTURE_DAYS).contains(days)) {
+            Some(days) => Ok(Some(days)),
+            None => Err(ConfigError::Unusable {
+                key: format!("callers.{name}.capture"),
+                problem: format!(
+                    "is no number of days from \"1d\" to \"{LONGEST_CAPTURE_DAYS}d\"; leave it \
+                     out to keep no content"
+                ),
+            }),
+        }
     }
 }
 
@@ -514,6 +541,22 @@ mod tests {
         assert!(error.contains("line 3") && error.contains("base_ulr"), "{error}");
         let broken = read("[providers.openai]\napi_key = 'sk-very-secret\n", &[]).unwrap_err();
         assert!(!broken.to_string().contains("very-secret"), "{broken}");
+    }
+
+    #[test]
+    fn content_is_captured_of_callers_that_are_set_to_it_and_of_no_other() {
+        let entry =
+            |capture: &str| format!("[callers.app]\ntoken = 'a-long-random-token'\n{capture}");
+        let days = |capture: &str| read(&entry(capture), &[]).unwrap().caller_settings();
+        assert_eq!(days("").unwrap()[0].capture_days, None);
+        assert_eq!(days("capture = '30d'").unwrap()[0].capture_days, Some(30));
+        for text in ["''", "'d'", "'0d'", "'401d'", "'30'", "'30h'", "'-1d'", "'+1d'", "'1 d'"] {
+            let error = days(&format!("capture = {text}")).unwrap_err().to_string();
+            assert!(error.starts_with("callers.app.capture: is no number of days"), "{error}");
+        }
+        // Nowhere else can it be said, and so not by accident either.
+        assert!(read("capture = '30d'", &[]).is_err());
+        assert!(read("[providers.openai]\ncapture = '30d'", &[]).is_err());
     }
 
     #[test]

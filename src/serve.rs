@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::caller::{Caller, Callers};
+use crate::bookkeeping::captures::Capturing;
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::bookkeeping::retention;
 use crate::config::{self, Config, ConfigError, OnJournalFailure};
@@ -20,6 +21,7 @@ use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
 use crate::failpoint;
 use crate::gateway::call::{CallLimits, Gateway, Provider, Shared};
+use crate::gateway::capture::CaptureQueue;
 use crate::gateway::counting::{CountingPool, StartCountingError};
 use crate::gateway::later::LaterUsage;
 use crate::gateway::record::Recorder;
@@ -72,6 +74,7 @@ pub struct Running {
     posting: oneshot::Receiver<()>,
     stop_posting: oneshot::Sender<()>,
     retention: JoinHandle<()>,
+    capturing: Option<Capturing>,
     patience: Duration,
     /// Clock and disk; they end when this is dropped.
     _watches: JoinSet<()>,
@@ -183,7 +186,9 @@ async fn assemble(
     let mut poster = Poster::new(journal.clone(), books.clone()).await?;
     let later = remembered(&mut poster, &books, clock.now()).await;
     let page_prices = Arc::new(prices.clone());
-    let gateway = gateway(&config, &clock, &journal, prices, later)?;
+    let (captures, captured) = callers.any_captured().then(CaptureQueue::new).unzip();
+    let capturing = Capturing::start(&config.data, captured, clock.clone()).await?;
+    let gateway = gateway(&config, &clock, &journal, prices, (later, captures))?;
     let proxy_addr = proxy.local_addr().unwrap_or(config.listen);
     let dashboard_addr = pages.local_addr().unwrap_or(config.dashboard_listen);
     let address = format!("http://{proxy_addr}");
@@ -239,6 +244,7 @@ async fn assemble(
         posting,
         stop_posting,
         retention,
+        capturing,
         patience,
         _watches: watches,
     })
@@ -268,13 +274,19 @@ fn providers(config: &Config) -> Result<Vec<Provider>, ConfigError> {
 
 fn callers(config: &Config) -> Result<Callers, ConfigError> {
     let settings = config.caller_settings()?.into_iter();
-    Ok(Callers::new(settings.map(|it| (Caller { name: it.name, team: it.team }, it.token))))
+    Ok(Callers::new(settings.map(|it| {
+        if let Some(days) = it.capture_days {
+            tracing::warn!(caller = it.name, days, "the content of this caller's calls is kept");
+        }
+        (Caller { name: it.name, team: it.team, capture_days: it.capture_days }, it.token)
+    })))
 }
 
 fn journal_options(config: &Config) -> JournalOptions {
     // A page of the journal is 4 KiB.
     let max_pages = config.limits.journal_mib.map(|mib| mib.saturating_mul(256));
-    JournalOptions { max_pages, ..JournalOptions::default() }
+    let calls_may_pass_untracked = config.on_journal_failure == OnJournalFailure::AllowUntracked;
+    JournalOptions { max_pages, calls_may_pass_untracked, ..JournalOptions::default() }
 }
 
 /// What earlier runs left to be settled, once everything they wrote is posted. The gateway serves
@@ -294,7 +306,7 @@ fn gateway(
     clock: &Clock,
     journal: &Journal,
     prices: PriceTable,
-    later: LaterUsage,
+    (later, captures): (LaterUsage, Option<CaptureQueue>),
 ) -> Result<Gateway, ServeError> {
     let counts = (journal.clone(), clock.clone());
     let counting = CountingPool::start(
@@ -323,6 +335,7 @@ fn gateway(
             drain: timeouts.drain,
         },
         later,
+        captures,
         running: RunningCalls::default(),
         runtime: tokio::runtime::Handle::current(),
     })))
@@ -397,6 +410,9 @@ impl Running {
             drop(stopped.await);
         }
         self.gateway.shared().recorder.close_untracked_span();
+        if let Some(capturing) = self.capturing {
+            capturing.stop().await;
+        }
         // Posting takes only what is synced; with this it takes everything.
         let committed = self.journal.health().committed_n;
         let synced = self.journal.synced(i64::try_from(committed).unwrap_or(i64::MAX)).await;

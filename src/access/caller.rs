@@ -13,6 +13,8 @@ pub struct Caller {
     pub name: String,
     /// The team their calls belong to.
     pub team: Option<String>,
+    /// For how many days the content of their calls is kept; `None`, as by default, for not at all.
+    pub capture_days: Option<u32>,
 }
 
 /// All callers by the digest of their token. Empty: anyone who reaches the listener may call.
@@ -48,6 +50,11 @@ impl Callers {
         self.entries.is_empty()
     }
 
+    /// Whether the content of somebody's calls is kept.
+    pub fn any_captured(&self) -> bool {
+        self.entries.iter().any(|(_, caller)| caller.capture_days.is_some())
+    }
+
     /// Lets a caller in: `None` where no tokens are asked for.
     ///
     /// # Errors
@@ -74,7 +81,7 @@ mod tests {
     use crate::access::credential::KeyHeader;
 
     fn caller(name: &str) -> Caller {
-        Caller { name: name.to_owned(), team: Some("search".to_owned()) }
+        Caller { name: name.to_owned(), team: Some("search".to_owned()), capture_days: None }
     }
 
     fn presented(secret: &str) -> Presented {

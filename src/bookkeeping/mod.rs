@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod candidates;
+pub mod captures;
 pub mod close;
 pub mod import;
 pub mod post;

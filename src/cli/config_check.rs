@@ -57,6 +57,13 @@ fn describe(config: &Config) -> Result<String, ConfigError> {
         if let Some(team) = &caller.team {
             let _ = writeln!(text, "team = {}", quoted(team));
         }
+        match &caller.capture {
+            Some(time) => {
+                text.push_str("# what its calls ask and are answered is KEPT for this time\n");
+                let _ = writeln!(text, "capture = {}", quoted(time));
+            }
+            None => text.push_str("# no capture: the content of its calls is not kept\n"),
+        }
     }
     Ok(text)
 }
@@ -106,12 +113,13 @@ mod tests {
     #[test]
     fn the_description_hides_secrets_and_reads_back() {
         let text = "[providers.openai]\napi_key = 'sk-very-secret'\n\
-                    [callers.app]\ntoken = 'a-long-random-token'\nteam = 'search'\n";
+                    [callers.app]\ntoken = 'a-long-random-token'\nteam = 'search'\ncapture = '30d'\n";
         let read = |text: &str| Config::from_text(text, "test.toml", std::iter::empty());
         let config = read(text).unwrap();
         let shown = describe(&config).unwrap();
         assert!(!shown.contains("very-secret") && !shown.contains("long-random"), "{shown}");
         assert!(!format!("{config:?}").contains("very-secret"));
+        assert!(shown.contains("KEPT for this time\ncapture = \"30d\""), "{shown}");
         read(&shown.replace("(hidden)", "a-long-random-token")).unwrap();
     }
 }

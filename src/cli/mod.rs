@@ -4,6 +4,7 @@ mod arguments;
 pub mod backup;
 mod config_check;
 mod demo;
+mod forget;
 mod import;
 pub mod prices;
 pub mod rate;
@@ -56,6 +57,8 @@ enum Command {
         #[command(flatten)]
         data: DataFolder,
     },
+    /// Erase captured content before its time.
+    Forget(forget::ForgetArguments),
     /// Look at the prices.
     Prices {
         #[command(subcommand)]
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Verify { data, json } => arguments::block_on(verify::run(&data.folder(), json)),
         Command::Backup { to, data } => arguments::block_on(backup::run(&data.folder(), &to)),
+        Command::Forget(arguments) => forget::run(&arguments),
         Command::Prices { command } => look_at_prices(command),
         Command::Rate(files) => arguments::finish(files.table().and_then(|table| {
             let input = BufReader::new(io::stdin().lock());

@@ -82,6 +82,12 @@ fn announce(running: &Running) {
         "ready: OPENAI_BASE_URL={url}/openai/v1 ANTHROPIC_BASE_URL={url}/anthropic dashboard {pages}"
     );
     let opened = &running.opened;
+    if opened.rescued > 0 {
+        tracing::warn!(
+            records = opened.rescued,
+            "records the full journal of the earlier run could not take are in it now"
+        );
+    }
     if !opened.orphans.is_empty() {
         tracing::warn!(
             orphans = opened.orphans.len(),

@@ -1,6 +1,7 @@
 //! `/requests/{id}`: everything written down about one request, with its arithmetic.
 
 use std::collections::BTreeMap;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use askama::Template;
@@ -16,8 +17,10 @@ use crate::dashboard::request_usage::{UsageView, usage_view};
 use crate::dashboard::requests::unsettled;
 use crate::dashboard::spend::is_error;
 use crate::dashboard::state::DashboardState;
+use crate::gateway::capture::LARGEST_SIDE;
 use crate::period::Timestamp;
 use crate::store::accounts;
+use crate::store::captured::{Captured, KeptContent};
 use crate::store::requests::{self as store, AttemptRecord, ChargeRecord};
 
 /// The page.
@@ -33,6 +36,25 @@ pub struct RequestPage {
     #[serde(skip)]
     incomplete: bool,
     attempts: Vec<AttemptView>,
+    /// On the page only: who fetches figures by the twin does not fetch content by accident.
+    #[serde(skip)]
+    captured: Vec<ContentView>,
+}
+
+/// Content of an attempt that is kept because its caller is set to that.
+struct ContentView {
+    caller: String,
+    days: u32,
+    until: String,
+    asked: SideView,
+    answer: SideView,
+}
+
+/// One side of it.
+struct SideView {
+    text: Option<String>,
+    bytes: String,
+    is_cut: bool,
 }
 
 /// One attempt as it is shown.
@@ -175,6 +197,7 @@ async fn make(state: &DashboardState, id: &str) -> Result<RequestPage, PageError
         .zip(spans)
         .map(|(record, span)| attempt_view(record, span, &hints, now))
         .collect();
+    let captured = captured(state, &request, now).await?;
     let path = format!("/requests/{request}");
     Ok(RequestPage {
         chrome: Chrome::new(
@@ -188,8 +211,34 @@ async fn make(state: &DashboardState, id: &str) -> Result<RequestPage, PageError
         total: total(&attempts),
         incomplete: attempts.iter().any(|attempt| attempt.total.is_none()),
         attempts,
+        captured,
         id: request,
     })
+}
+
+/// What is kept of its content; for nearly every request, nothing.
+async fn captured(
+    state: &DashboardState,
+    request: &str,
+    now: Timestamp,
+) -> Result<Vec<ContentView>, PageError> {
+    let folder = state.books.path().parent().unwrap_or(FilePath::new("."));
+    let Some(captured) = Captured::open_if_there(folder).await? else { return Ok(Vec::new()) };
+    let kept = captured.of_request(request, now).await;
+    captured.close().await;
+    let view = |kept: KeptContent| ContentView {
+        until: format::instant_utc(kept.expires_at),
+        asked: side(kept.asked, kept.asked_bytes),
+        answer: side(kept.answer, kept.answer_bytes),
+        caller: kept.caller,
+        days: kept.days,
+    };
+    Ok(kept?.into_iter().map(view).collect())
+}
+
+fn side(text: Option<String>, bytes: u64) -> SideView {
+    let is_cut = bytes > u64::try_from(LARGEST_SIDE).unwrap_or(u64::MAX);
+    SideView { text, bytes: format::count(bytes), is_cut }
 }
 
 /// The sum over attempts, where there is one and one currency only.

@@ -2,6 +2,7 @@
 
 pub mod endpoint;
 pub mod error;
+pub mod form_watch;
 pub mod inject;
 pub mod members;
 pub mod multipart;

@@ -74,7 +74,7 @@ pub struct RequestFacts {
 pub struct DuplicateMember(pub &'static str);
 
 /// Members that may stand once only, because money or routing hangs on them.
-const SINGLE: &[&str] = &[
+pub(super) const SINGLE: &[&str] = &[
     "model",
     "stream",
     "stream_options",

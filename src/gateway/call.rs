@@ -11,10 +11,11 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use secrecy::SecretString;
 
-use crate::dialect::endpoint::{Dialect, Route};
+use crate::dialect::endpoint::{Dialect, Purpose, Route};
 use crate::dialect::request::RequestFacts;
 use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::Reading;
+use crate::gateway::capture::{Capture, CaptureQueue};
 use crate::gateway::counting::{CountingJob, CountingPool};
 use crate::gateway::error::{CallError, FailedCall};
 use crate::gateway::exchange::{Attempt, Exchange, Piece};
@@ -26,7 +27,7 @@ use crate::gateway::running::Running;
 use crate::gateway::settle::{End, Measured, Placed};
 use crate::ledger::entry::Entry;
 use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
-use crate::names::{AttemptId, Clock, ModelName, ProviderName, RequestId, new_id};
+use crate::names::{AttemptId, Clock, Endpoint, ModelName, ProviderName, RequestId, new_id};
 use crate::period::Timestamp;
 use crate::pricing::charge::Valuation;
 use crate::pricing::rate::rate;
@@ -69,6 +70,8 @@ pub struct Call {
     pub key: Option<PayingKey>,
     /// Who proved to be calling.
     pub caller: Option<String>,
+    /// For how many days its content is kept, where that caller is set to it.
+    pub capture_days: Option<u32>,
     /// Who is said to be asking.
     pub labels: Labels,
     /// What the body says.
@@ -123,6 +126,8 @@ pub struct Shared {
     pub limits: CallLimits,
     /// Usage that comes later.
     pub later: LaterUsage,
+    /// Where captured content goes; `None` where no caller is set to it.
+    pub captures: Option<CaptureQueue>,
     /// What is under way.
     pub running: Running,
     /// Where the rest of an exchange goes on when its client is gone.
@@ -391,6 +396,7 @@ impl Gateway {
     ) -> Box<Attempt> {
         Box::new(Attempt {
             placed: Placed::of(intent, call.route.purpose.clone()),
+            capture: capture(call, intent.request, request.as_ref()),
             facts: call.facts.clone(),
             dialect: call.provider.dialect,
             injected,
@@ -430,6 +436,14 @@ impl Gateway {
             reservation: None,
         }
     }
+}
+
+/// The copy of a metered call, where its caller is set to it.
+fn capture(call: &Call, request: RequestId, asked: Option<&Bytes>) -> Option<Box<Capture>> {
+    let days = call.capture_days?;
+    let caller = call.caller.as_deref()?;
+    let metered = call.route.purpose == Purpose::Call && call.route.endpoint != Endpoint::Other;
+    metered.then(|| Box::new(Capture::begin(request, caller, days, asked)))
 }
 
 enum Collected {

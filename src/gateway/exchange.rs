@@ -14,6 +14,7 @@ use crate::dialect::request::RequestFacts;
 use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::{Asked, Reading};
 use crate::gateway::call::Shared;
+use crate::gateway::capture::Capture;
 use crate::gateway::counting::CountingJob;
 use crate::gateway::later::Awaited;
 use crate::gateway::record::Tracked;
@@ -51,6 +52,8 @@ pub struct Attempt {
     pub injected: bool,
     /// The body as the provider got it, for the count; `None` where nothing is counted.
     pub request: Option<Bytes>,
+    /// The copy of its content, where its caller is set to that.
+    pub capture: Option<Box<Capture>>,
     /// Whether it is on record.
     pub tracked: Tracked,
     /// When it was sent, for durations.
@@ -328,6 +331,9 @@ impl Drop for Exchange {
 
 impl Attempt {
     fn take(&mut self, bytes: &Bytes) {
+        if let Some(capture) = &mut self.capture {
+            capture.answered(bytes);
+        }
         if self.measured.first_byte.is_none() {
             self.measured.first_byte = Some(self.sent.elapsed());
         }
@@ -347,7 +353,8 @@ struct Closed {
 /// Writes what an attempt came to: its settlement, and the correction of another attempt whose
 /// usage its answer brought.
 fn close(shared: &Shared, attempt: Attempt, reading: Option<Reading>, end: End) -> Closed {
-    let Attempt { placed, facts: asked, request, tracked, sent, mut measured, .. } = attempt;
+    let Attempt { placed, facts: asked, request, capture, tracked, sent, mut measured, .. } =
+        attempt;
     measured.duration = sent.elapsed();
     let stream_end = match end {
         End::Whole | End::Drained => StreamEnd::Complete,
@@ -371,6 +378,9 @@ fn close(shared: &Shared, attempt: Attempt, reading: Option<Reading>, end: End) 
     if settlement.usage.source == UsageSource::Awaiting {
         let awaited = Awaited { placed: placed.clone(), settlement: settlement.clone() };
         shared.later.wait(awaited);
+    }
+    if let Some((queue, capture)) = shared.captures.as_ref().zip(capture) {
+        queue.hand_over(capture.end(placed.attempt, now));
     }
     let counting = request.map(|request| CountingJob {
         attempt: placed.attempt,

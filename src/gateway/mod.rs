@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod batch;
 pub mod call;
+pub mod capture;
 pub mod counting;
 pub mod decode;
 pub mod error;

@@ -85,6 +85,13 @@ impl Recorder {
                     tracing::warn!(%error, "a settlement waits for the journal");
                     return;
                 }
+                Err(error @ (JournalError::Failed(_) | JournalError::Closed)) => {
+                    let attempt = entry.attempt().map(|id| id.to_string());
+                    tracing::error!(%error, ?attempt, "a settlement is not in the journal");
+                    // The process is about to end, and the next start lists an orphan. Whoever
+                    // waits here must not be sent the last byte of a settled answer.
+                    return std::future::pending().await;
+                }
                 Err(error) => {
                     let attempt = entry.attempt().map(|id| id.to_string());
                     tracing::error!(%error, ?attempt, "a settlement is not in the journal");

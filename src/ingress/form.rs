@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +13,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dialect::form_watch::FormWatch;
+use crate::dialect::multipart::boundary;
 use crate::dialect::request::RequestFacts;
 use crate::gateway::call::CallBody;
 use crate::ingress::reply::Refusal;
@@ -32,6 +34,7 @@ const WORTH_A_LOOK: usize = 1_024;
 struct Resumed {
     ahead: VecDeque<Frame<Bytes>>,
     rest: Body,
+    watch: Option<FormWatch>,
 }
 
 /// Whether the body is a form that may hold files.
@@ -42,7 +45,8 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 /// Reads the beginning of a form; the body that is handed on is byte for byte the caller's.
 ///
 /// # Errors
-/// The body ended before its announced length.
+/// The body ended before its announced length, or has a field twice that may stand once. Where the
+/// second one comes later the body that is handed on breaks there.
 pub async fn begin(
     headers: &HeaderMap,
     mut body: Body,
@@ -55,6 +59,7 @@ pub async fn begin(
     let mut beginning = Vec::new();
     let mut facts = RequestFacts::default();
     let mut looked_at = 0;
+    let mut watch = boundary(media).map(|boundary| FormWatch::new(&boundary));
     while beginning.len() < BEGINNING && facts.model.is_none() {
         let Ok(next) = timeout_at(deadline, body.frame()).await else { break };
         let Some(frame) = next else { break };
@@ -64,6 +69,13 @@ pub async fn begin(
             message: "the request body ended before its announced length".to_owned(),
         })?;
         if let Some(bytes) = frame.data_ref() {
+            if let Some(watch) = &mut watch {
+                watch.feed(bytes).map_err(|error| Refusal {
+                    status: 400,
+                    code: "duplicate_member",
+                    message: error.to_string(),
+                })?;
+            }
             let room = BEGINNING - beginning.len();
             beginning.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             if beginning.len() >= looked_at + WORTH_A_LOOK {
@@ -77,7 +89,7 @@ pub async fn begin(
         facts = read(&beginning);
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Resumed { ahead, rest: body };
+    let body = Resumed { ahead, rest: body, watch };
     Ok((CallBody::Streamed(Box::pin(body), length), facts))
 }
 
@@ -93,7 +105,13 @@ impl http_body::Body for Resumed {
         if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        Pin::new(&mut this.rest).poll_frame(context).map_err(BodyError::from)
+        let next = ready!(Pin::new(&mut this.rest).poll_frame(context));
+        if let (Some(Ok(frame)), Some(watch)) = (&next, &mut this.watch)
+            && let Some(bytes) = frame.data_ref()
+        {
+            watch.feed(bytes)?;
+        }
+        Poll::Ready(next.map(|frame| frame.map_err(BodyError::from)))
     }
 
     fn is_end_stream(&self) -> bool {

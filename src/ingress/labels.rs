@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_proved_team_stands_over_a_claim() {
-        let caller = Caller { name: "web".to_owned(), team: Some("search".to_owned()) };
+        let team = Some("search".to_owned());
+        let caller = Caller { name: "web".to_owned(), team, capture_days: None };
         let path = native::read("/@billing/openai/v1/models").unwrap();
         let labels = read(&path, &HeaderMap::new(), None, Some(&caller));
         assert_eq!(labels.team.as_deref(), Some("search"));

@@ -14,8 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-/// The largest head of a request, in bytes.
-const LARGEST_HEAD: usize = 64 * 1024;
+use crate::ingress::framing::{Framed, LARGEST_HEAD};
 
 /// How long a connection may sit without a request. Longer than SDKs keep theirs.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,7 +52,8 @@ async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Recei
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .max_header_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(Framed::new(stream)), TowerToHyperService::new(routes));
     let mut served = pin!(served);
     tokio::select! {
         // A client that goes away is no event; its call settles when it is dropped.

@@ -145,6 +145,7 @@ impl Parts {
             headers: head.headers,
             key,
             caller: caller.map(|caller: &Caller| caller.name.clone()),
+            capture_days: caller.and_then(|caller| caller.capture_days),
             labels,
             facts,
         };

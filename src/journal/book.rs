@@ -15,6 +15,7 @@ use crate::journal::desk::Desk;
 use crate::journal::error::JournalError;
 use crate::journal::files::{self, Ballast, HeldFolder, JOURNAL_FILE, Marker, Unwritten};
 use crate::journal::inbox::{Inbox, NotPut};
+use crate::journal::lifeboat::{self, Lifeboat};
 use crate::journal::recovery::{self, Recovered, Told};
 use crate::journal::scribe::{self, Draft, Scribe};
 use crate::journal::sync::Syncer;
@@ -41,10 +42,15 @@ pub struct JournalOptions {
     pub unsynced_limit: u32,
     /// Room set aside on the disk for settlements should it fill up, in bytes; 0 for none.
     pub ballast_bytes: u64,
+    /// Room written beforehand for settlements that a full journal cannot take, so that the next
+    /// start has them, in bytes; 0 for none.
+    pub lifeboat_bytes: u64,
     /// Settlements kept in memory while the disk is full, in bytes.
     pub spill_bytes: usize,
     /// The largest the database may grow, in pages of 4 KiB; `None` leaves it to the disk.
     pub max_pages: Option<u32>,
+    /// Whether calls may pass while the journal takes none: a kill then loses how many did.
+    pub calls_may_pass_untracked: bool,
     /// Until when the books have records of a node on this machine, should the journal be gone.
     pub books_know_until: Option<Timestamp>,
 }
@@ -55,8 +61,10 @@ impl Default for JournalOptions {
             queue: 8_192,
             unsynced_limit: 2_048,
             ballast_bytes: 16 << 20,
+            lifeboat_bytes: 4 << 20,
             spill_bytes: 64 << 20,
             max_pages: None,
+            calls_may_pass_untracked: false,
             books_know_until: None,
         }
     }
@@ -75,6 +83,8 @@ pub struct Opened {
     pub orphans: Vec<Intent>,
     /// The coverage gap that was appended, if any.
     pub gap: Option<CoverageGap>,
+    /// Records the run before found no room for, taken out of the lifeboat into the journal.
+    pub rescued: usize,
 }
 
 /// How the journal does.
@@ -132,7 +142,8 @@ impl Journal {
         }
         let head = recovery::read_head(&connection, &path)?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
-        let told = Told { missing, marker };
+        let rescued = lifeboat::aboard(folder)?;
+        let told = Told { missing, marker, rescued };
         let node = head.node.clone().unwrap_or_else(|| new_id(clock.now()).to_string());
         let boot = head.last_boot + 1;
         let machine_boot = files::machine_boot();
@@ -148,7 +159,9 @@ impl Journal {
         let unwritten = Unwritten::Nothing;
         let marker = Marker { node, boot, last_seen, unwritten };
         files::write_marker(folder, &marker)?;
-        let held = HeldFolder { path: folder.to_owned(), marker, _lock: lock };
+        // What was aboard is in the journal now, and synced.
+        let lifeboat = Lifeboat::hold(folder, options.lifeboat_bytes);
+        let held = HeldFolder { path: folder.to_owned(), marker, lifeboat, _lock: lock };
         let journal = Self::start(scribe, wal, &options, held)?;
         let opened = journal.opened(recovered);
         Ok((journal, opened))
@@ -171,6 +184,7 @@ impl Journal {
         let limits = Limits {
             unsynced: i64::from(options.unsynced_limit.max(1)),
             spill_bytes: options.spill_bytes,
+            untracked: options.calls_may_pass_untracked,
         };
         let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, held);
         let counters = Arc::clone(&writer.counters);
@@ -191,6 +205,7 @@ impl Journal {
             unclean: recovered.unclean,
             orphans: recovered.orphans,
             gap: recovered.gap,
+            rescued: recovered.rescued,
         }
     }
 

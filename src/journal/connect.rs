@@ -84,8 +84,18 @@ async fn connect(
     SqliteConnection::connect_with(&options).await.map_err(|error| damaged(path, &error))
 }
 
+/// Whether there was no room on the disk (or `max_page_count` is reached).
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(rusqlite::ErrorCode::DiskFull)
+}
+
 /// An error on opening, told about its file.
-pub(crate) fn damaged(path: &Path, error: &dyn std::error::Error) -> JournalError {
+pub(crate) fn damaged(path: &Path, error: &(dyn std::error::Error + 'static)) -> JournalError {
+    if is_full(error) {
+        let reason = "the disk is full; make room and start again, nothing is lost".to_owned();
+        return JournalError::File { path: path.to_owned(), reason };
+    }
     JournalError::Damaged { path: path.to_owned(), reason: error.to_string() }
 }
 
@@ -95,8 +105,12 @@ async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), JournalEr
     let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
     let text: String =
         row.and_then(|row| row.try_get(0)).map_err(|error| refused(&error.to_string()))?;
-    let parts: Vec<u32> = text.split('.').filter_map(|part| u32::from_str(part).ok()).collect();
-    if parts.as_slice() < SQLITE_NEEDED.as_slice() { Err(refused(&text)) } else { Ok(()) }
+    if is_new_enough(&text) { Ok(()) } else { Err(refused(&text)) }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let parts: Vec<u32> = version.split('.').filter_map(|it| u32::from_str(it).ok()).collect();
+    parts.as_slice() >= SQLITE_NEEDED.as_slice()
 }
 
 /// Brings the schema up to this program's, and refuses one that is beyond it.
@@ -110,4 +124,32 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), J
         }
         other => JournalError::Damaged { path: path.to_owned(), reason: other.to_string() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_that_can_lose_a_wal_is_refused_and_so_is_one_that_does_not_say() {
+        for (version, trusted) in [
+            ("3.51.3", true),
+            ("3.51.10", true),
+            ("3.52.0", true),
+            ("4.0.0", true),
+            ("3.51.2", false),
+            ("3.9.99", false),
+            ("3.51", false),
+            ("", false),
+            ("unknown", false),
+        ] {
+            assert_eq!(is_new_enough(version), trusted, "{version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sqlite_that_is_linked_is_trusted() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        check_sqlite(&mut connection).await.unwrap();
+    }
 }

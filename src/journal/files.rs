@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::error::JournalError;
+use crate::journal::lifeboat::Lifeboat;
 use crate::period::Timestamp;
 
 /// Name of the journal's database in the data folder.
@@ -40,7 +41,7 @@ pub(crate) enum Unwritten {
     /// Everything is in the journal.
     #[default]
     Nothing,
-    /// The journal is full; what waits in memory goes with the process.
+    /// The journal is full; what waits in memory only, or passes untracked, goes with the process.
     Waiting,
     /// So many attempts lost a record when the process ended.
     Attempts(u64),
@@ -51,6 +52,8 @@ pub(crate) enum Unwritten {
 pub(crate) struct HeldFolder {
     pub(crate) path: PathBuf,
     pub(crate) marker: Marker,
+    /// Where records go that a full journal cannot take.
+    pub(crate) lifeboat: Lifeboat,
     /// Keeps other processes out until the connection is closed.
     pub(crate) _lock: File,
 }
@@ -83,7 +86,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), JournalError> {
 }
 
 /// Options that make a file readable by its owner only.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -217,18 +220,22 @@ impl Ballast {
     }
 
     fn fill(&self) -> io::Result<()> {
-        let zeros = [0_u8; 1 << 16];
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        let mut file = private(&mut options).open(&self.path)?;
-        let mut left = self.bytes;
-        while left > 0 {
-            let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
-            file.write_all(&zeros[..part])?;
-            left -= part as u64;
-        }
-        file.sync_all()
+        fill_with_zeros(&mut private(&mut options).open(&self.path)?, self.bytes)
     }
+}
+
+/// Takes real room on the disk for a new file, which a hole would not.
+pub(crate) fn fill_with_zeros(file: &mut File, bytes: u64) -> io::Result<()> {
+    let zeros = [0_u8; 1 << 16];
+    let mut left = bytes;
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all(&zeros[..part])?;
+        left -= part as u64;
+    }
+    file.sync_all()
 }
 
 /// The kernel's own boot id, where the system has one.

@@ -13,6 +13,7 @@ mod desk;
 pub mod error;
 mod files;
 mod inbox;
+mod lifeboat;
 pub mod reader;
 mod recovery;
 mod scribe;

@@ -1,5 +1,6 @@
 //! Recovery: what the boots before this one left behind is settled once, and said.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -47,6 +48,7 @@ pub(crate) struct Recovered {
     pub(crate) orphans: Vec<Intent>,
     pub(crate) gap: Option<CoverageGap>,
     pub(crate) unclean: bool,
+    pub(crate) rescued: usize,
 }
 
 /// What is known from outside the journal.
@@ -56,6 +58,8 @@ pub(crate) struct Told {
     pub(crate) missing: Option<CoverageGap>,
     /// The folder's marker.
     pub(crate) marker: Option<Marker>,
+    /// What was in the lifeboat.
+    pub(crate) rescued: Vec<Draft>,
 }
 
 /// Reads where the journal stands.
@@ -110,7 +114,10 @@ pub(crate) fn recover(
     told: Told,
 ) -> Result<Recovered, JournalError> {
     let mut found = Recovered::default();
-    let Told { missing, marker } = told;
+    let Told { missing, marker, rescued } = told;
+    // Before anything else: what it settles is no orphan.
+    let first_n = before.as_ref().map_or(1, |before| before.first_n);
+    found.rescued = rescue(scribe, path, first_n, rescued)?;
     if missing.is_some() && !gap_is_told(&scribe.connection, path, 0, "journal_missing")? {
         found.gap = missing;
     }
@@ -160,6 +167,42 @@ fn at_most(unsynced: i64, unwritten: Unwritten) -> Option<u64> {
         Unwritten::Attempts(attempts) => Some(unsynced.saturating_add(attempts)),
         Unwritten::Waiting => None,
     }
+}
+
+/// Appends what the lifeboat held and the journal does not: a kill may have come between the two.
+fn rescue(
+    scribe: &mut Scribe,
+    path: &Path,
+    first_n: i64,
+    mut drafts: Vec<Draft>,
+) -> Result<usize, JournalError> {
+    if drafts.is_empty() {
+        return Ok(0);
+    }
+    let bodies: Vec<&str> = drafts.iter().map(|draft| draft.body.as_str()).collect();
+    let bodies = serde_json::to_string(&bodies)
+        .map_err(|error| JournalError::Unreadable(error.to_string()))?;
+    let written = written(&scribe.connection, first_n, &bodies);
+    let written = written.map_err(|error| damaged(path, &error))?;
+    drafts.retain(|draft| !written.contains(&draft.body));
+    for part in drafts.chunks(BATCH) {
+        append(scribe, part)?;
+    }
+    Ok(drafts.len())
+}
+
+/// Those of a JSON list of bodies that are in the journal from a number on.
+fn written(
+    connection: &Connection,
+    first_n: i64,
+    bodies: &str,
+) -> Result<HashSet<String>, rusqlite::Error> {
+    let mut statement = connection.prepare(
+        "SELECT body FROM records WHERE n >= ?1 AND kind <> 'intent' \
+         AND body IN (SELECT value FROM json_each(?2))",
+    )?;
+    let rows = statement.query_map(params![first_n, bodies], |row| row.get(0))?;
+    rows.collect()
 }
 
 fn settle(

@@ -18,7 +18,7 @@ use crate::period::Timestamp;
 
 /// The most records one statement takes.
 const BATCH: usize = 1_000;
-/// How often room for the ballast is looked for.
+/// How often room for ballast and lifeboat is looked for.
 const BALLAST_RETRY: Duration = Duration::from_secs(1);
 
 /// Where an entry stands in the journal once a kill of the process cannot take it back.
@@ -70,6 +70,8 @@ pub(crate) struct Counters {
 pub(crate) struct Limits {
     pub(crate) unsynced: i64,
     pub(crate) spill_bytes: usize,
+    /// Calls may pass while the journal takes none.
+    pub(crate) untracked: bool,
 }
 
 /// Owns the write connection for as long as the journal is open.
@@ -82,6 +84,8 @@ pub(crate) struct Writer {
     pub(crate) limits: Limits,
     spill: VecDeque<Draft>,
     spilled_bytes: usize,
+    /// How many of them, from the front, are in the lifeboat too.
+    aboard: usize,
     /// Attempts that have an intent of this boot and no settlement, with the intent's number.
     open: HashMap<String, i64>,
     ballast_tried: Instant,
@@ -124,6 +128,7 @@ impl Writer {
             limits,
             spill: VecDeque::new(),
             spilled_bytes: 0,
+            aboard: 0,
             open: HashMap::new(),
             ballast_tried: Instant::now(),
             _ending: ending,
@@ -134,13 +139,14 @@ impl Writer {
 
     /// Whether everything that was handed over is on the disk and there is room for more.
     pub(crate) fn is_well(&self) -> bool {
-        self.spill.is_empty() && self.ballast.is_held()
+        self.spill.is_empty() && !self.held.lifeboat.is_loaded() && self.ballast.is_held()
     }
 
     /// Whether a few records can be written without waiting for anything but the system's memory.
     pub(crate) fn writes_without_waiting(&self) -> bool {
         let unsynced = self.scribe.next_n - self.syncer.synced();
-        self.is_well() && unsynced < self.limits.unsynced / 2
+        let settled_in = self.is_well() && self.held.lifeboat.is_ready();
+        settled_in && unsynced < self.limits.unsynced / 2
     }
 
     /// Does what the commands say. Returns who asked for the end, if somebody did; an error says
@@ -224,9 +230,9 @@ impl Writer {
     /// Refuses intents, and keeps what happened already: on the disk if there is room again, else
     /// in memory.
     fn take_what_must_be_kept(&mut self, batch: Vec<Pending>, reason: &str) -> Result<(), String> {
-        // From here on a kill may take what is in memory, or what passes untracked.
-        if self.lost == 0 {
-            self.held.say_unwritten(Unwritten::Waiting);
+        // From here on a kill may take what passes untracked.
+        if self.limits.untracked {
+            self.say_waiting();
         }
         let (intents, kept): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|pending| pending.draft.kind == "intent");
@@ -247,6 +253,7 @@ impl Writer {
                 Err(WriteError::Full(_) | WriteError::Held(_)) => {}
             }
         }
+        let mut waiters = Vec::with_capacity(kept.len());
         for Pending { draft, waiter } in kept {
             let bytes = self.spilled_bytes + draft.body.len();
             if bytes > self.limits.spill_bytes {
@@ -255,10 +262,17 @@ impl Writer {
             } else {
                 self.spilled_bytes = bytes;
                 self.spill.push_back(draft);
-                answer(waiter, Err(JournalError::Deferred(reason.to_owned())));
+                waiters.push(waiter);
             }
         }
+        self.aboard += self.held.lifeboat.take(self.spill.iter().skip(self.aboard));
+        if self.aboard < self.spill.len() {
+            self.say_waiting();
+        }
         self.count_spill();
+        for waiter in waiters {
+            answer(waiter, Err(JournalError::Deferred(reason.to_owned())));
+        }
         Ok(())
     }
 
@@ -277,6 +291,7 @@ impl Writer {
                         self.spilled_bytes -= draft.body.len();
                         note(&mut self.open, n, &draft);
                     }
+                    self.aboard = self.aboard.saturating_sub(count);
                     self.committed(first, count);
                 }
                 Err(WriteError::Fatal(reason)) => return Err(reason),
@@ -284,11 +299,25 @@ impl Writer {
             }
             self.count_spill();
         }
-        if !self.ballast.is_held() && self.ballast_tried.elapsed() >= BALLAST_RETRY {
+        if self.spill.is_empty() && self.held.lifeboat.is_loaded() {
+            let synced = self.syncer.reached_blocking(self.scribe.next_n - 1);
+            synced.map_err(|reason| reason.to_string())?;
+            self.held.lifeboat.clear();
+        }
+        let wanting = !self.ballast.is_held() || !self.held.lifeboat.is_ready();
+        if wanting && self.ballast_tried.elapsed() >= BALLAST_RETRY {
             self.ballast_tried = Instant::now();
+            self.held.lifeboat.make_ready();
             self.ballast.take_back();
         }
         Ok(())
+    }
+
+    /// Says that a kill may now take what is nowhere else.
+    fn say_waiting(&mut self) {
+        if self.lost == 0 {
+            self.held.say_unwritten(Unwritten::Waiting);
+        }
     }
 
     /// Keeps what a power cut can take back within the bound that a coverage gap names.
@@ -343,8 +372,15 @@ impl Writer {
         let synced = self.syncer.reached_blocking(last);
         self.syncer.stop();
         synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
-        let waiting = self.spill.iter().map(attempts_of).fold(0, u64::saturating_add);
+        let waiting = self.spill.iter().skip(self.aboard).map(attempts_of);
+        let waiting = waiting.fold(0, u64::saturating_add);
         let attempts = self.lost.saturating_add(waiting);
+        if self.aboard > 0 {
+            tracing::warn!(
+                records = self.aboard,
+                "records wait in the lifeboat for the next start"
+            );
+        }
         if attempts > 0 {
             self.held.say_unwritten(Unwritten::Attempts(attempts));
             let reason = format!(
@@ -355,8 +391,16 @@ impl Writer {
         if !asked {
             return self.scribe.close();
         }
+        // What waits in the lifeboat is open still: the next start looks what it settles.
         let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
-        self.scribe.end_boot(left_open)
+        let aboard = self.aboard;
+        match self.scribe.end_boot(left_open) {
+            Err(error) if aboard > 0 => {
+                tracing::warn!(%error, "the full journal could not be marked as ended in order");
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 }
 

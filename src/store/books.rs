@@ -140,7 +140,7 @@ pub async fn copy(folder: &Path, target: &Path) -> Result<(), StoreError> {
 }
 
 /// What the books promise rests on these; FULL because the journal lets go of what they hold.
-fn settings(path: &Path) -> SqliteConnectOptions {
+pub(super) fn settings(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -155,7 +155,7 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
+pub(super) fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30))
@@ -165,7 +165,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 /// Makes folder and file for their owner only, before SQLite would make the file for everybody.
-fn make_private(folder: &Path, path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(folder: &Path, path: &Path) -> Result<(), StoreError> {
     let mut folders = std::fs::DirBuilder::new();
     folders.recursive(true);
     let mut file = OpenOptions::new();

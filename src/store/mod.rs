@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod billed;
 pub mod books;
+pub mod captured;
 pub mod error;
 pub mod facts;
 pub mod imports;

@@ -97,6 +97,19 @@ fn a_zip_without_a_csv_or_cut_or_changed_is_refused() {
 }
 
 #[test]
+fn an_encrypted_zip_is_refused_by_that_word() {
+    let plain = zipped(&[("cost.csv", CSV.as_bytes())]);
+    let mut locked = plain.clone();
+    // The lowest bit of the flags says so, in the entry's own header and in the directory's.
+    let directory = plain.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+    for flags in [6, directory + 8] {
+        locked[flags] |= 1;
+    }
+    let said = refused("cost.zip", &locked);
+    assert!(said.contains("encrypted"), "{said}");
+}
+
+#[test]
 fn what_unpacks_beyond_reason_is_stopped() {
     let row = format!("2026-08-04,{},output,0.05\n", "x".repeat(50_000));
     let bomb = format!("{CSV}{}", row.repeat((24 << 20) / row.len())).into_bytes();

@@ -92,3 +92,24 @@ async fn a_client_that_leaves_before_the_answer_to_its_form_is_still_settled_wit
     let book = house.book(1).await;
     assert_eq!(book.only().1.usage.source, UsageSource::Reported);
 }
+
+#[tokio::test]
+async fn a_form_with_two_models_is_refused_and_never_reaches_the_provider_whole() {
+    let second = MODEL.replace("gpt-4o-transcribe", "whisper-1");
+    // Both in the beginning: refused in words. One behind a large file: broken off before its end.
+    for (form, status, words) in [
+        (format!("{MODEL}{second}{}--b0--\r\n", file(100)), 400, "more than once"),
+        (format!("{MODEL}{}{second}--b0--\r\n", file(300_000)), 502, ""),
+    ] {
+        let upstream = Upstream::json(TEXT).await;
+        let house = House::over(&upstream.url()).await;
+        let headers = format!("content-type: multipart/form-data; boundary=b0\r\n{KEY}");
+        let answer = house.ask("POST /openai/v1/audio/transcriptions", &headers, &form).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(words), "{}", answer.text());
+        assert!(upstream.seen().is_empty());
+        let (book, _folder) = house.end().await;
+        assert_eq!(book.intents.len(), book.settlements.len());
+        assert!(book.settlements.iter().all(|it| it.status != Some(200)));
+    }
+}

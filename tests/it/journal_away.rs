@@ -1,6 +1,7 @@
 //! A journal that takes nothing: calls are refused, or pass and leave a gap.
 
 use counterfoil::ledger::settlement::Outcome;
+use counterfoil::meter::Meter;
 use counterfoil::serve::wall_clock;
 
 use crate::client::Client;
@@ -65,6 +66,17 @@ async fn a_full_journal_refuses_new_calls_and_keeps_those_under_way() {
     assert!(answer.complete && answer.text().ends_with(STOP));
     let book = house.journal().await;
     assert_eq!(book.intents.len(), seen);
+    let House { running, folder } = house;
+    running.shutdown(std::future::pending()).await.unwrap();
+    // The next start takes out of the lifeboat what the journal had no room for.
+    let house = House::start_in(folder, wall_clock(), configured(&upstream.url(), "")).await;
+    assert!(house.running.opened.orphans.is_empty(), "{:#?}", house.running.opened);
+    let (book, _folder) = house.end().await;
+    assert_eq!((book.intents.len(), book.settlements.len()), (seen, seen));
+    assert!(book.settlements.iter().all(|it| it.outcome == Outcome::Completed));
+    let streamed = book.intents.iter().find(|it| it.stream).unwrap().attempt;
+    let settlement = book.settlements.iter().find(|it| it.attempt == streamed).unwrap();
+    assert_eq!(settlement.usage.quantities().get(Meter::Output), Some(5));
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@
     reason = "a test that cannot go on should fail loudly"
 )]
 
+mod captured;
 mod client;
 mod crash;
+mod faulty_disk;
 mod forms;
 mod hang_ups;
 mod house;

@@ -1,5 +1,6 @@
 //! The real binary as a process of its own, and every line it logged.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,6 +30,17 @@ impl Process {
         failpoint: Option<&str>,
         log: &str,
     ) -> Result<Self, Vec<String>> {
+        let armed = failpoint.map(|failpoint| ("COUNTERFOIL_FAILPOINT", failpoint.as_ref()));
+        Self::try_start_among(folder, upstream, armed.as_slice(), log)
+    }
+
+    /// The same among more variables.
+    pub fn try_start_among(
+        folder: &Path,
+        upstream: &str,
+        variables: &[(&str, &OsStr)],
+        log: &str,
+    ) -> Result<Self, Vec<String>> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0"])
@@ -39,10 +51,8 @@ impl Process {
             .env("COUNTERFOIL_LOG", log)
             .env("NO_COLOR", "1")
             .stdout(Stdio::null())
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped());
-        if let Some(failpoint) = failpoint {
-            command.env("COUNTERFOIL_FAILPOINT", failpoint);
-        }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut heard = Vec::new();

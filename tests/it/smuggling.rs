@@ -69,23 +69,116 @@ async fn is_read_in_one_way(what: &str, request: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_body_with_a_length_and_chunks_is_read_in_chunks_and_sent_on_with_one_length() {
-    // RFC 9112, 6.3: the chunks win, and what is sent on must not have the length.
-    let body = format!("{:x}\r\n{ASK}\r\n0\r\n\r\n", ASK.len());
-    for fields in [
-        "content-length: 4\r\ntransfer-encoding: chunked\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
-    ] {
-        let request = format!("{LINE}{fields}\r\n{body}");
-        is_read_in_one_way(fields, request.as_bytes()).await;
+async fn a_body_with_a_length_and_chunks_is_refused_whichever_comes_first_and_however_it_is_spelled()
+ {
+    // What hides behind is a request to whoever believes the other header.
+    let chunked = format!("{:x}\r\n{ASK}\r\n0\r\n\r\n", ASK.len());
+    for (length, body) in [(4, chunked.as_str()), (ASK.len(), ASK), (chunked.len(), &chunked)] {
+        for coding in [
+            "transfer-encoding: chunked",
+            "Transfer-Encoding: Chunked",
+            "TRANSFER-ENCODING:\tchunked",
+            "transfer-encoding:chunked ",
+        ] {
+            let fields = [
+                format!("content-length: {length}\r\n{coding}\r\n"),
+                format!("{coding}\r\nx-a: 1\r\nContent-Length:{length}\r\n"),
+            ];
+            for fields in fields {
+                is_refused(&fields, format!("{LINE}{fields}\r\n{body}").as_bytes()).await;
+            }
+        }
     }
 }
 
 #[tokio::test]
-async fn lines_that_end_in_a_bare_line_feed_are_sent_on_with_proper_ends() {
-    // RFC 9112, 2.2, lets a recipient read them so; what is sent on is written anew.
-    let head = format!("{LINE}content-length: {}\r\n\r\n", ASK.len()).replace("\r\n", "\n");
-    is_read_in_one_way("bare line feeds", format!("{head}{ASK}").as_bytes()).await;
+async fn a_coding_that_is_hidden_or_said_twice_is_refused() {
+    for fields in [
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: x\r\n",
+        "transfer-encoding: x\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding : chunked\r\ncontent-length: 2\r\n",
+        " transfer-encoding: chunked\r\ncontent-length: 2\r\n",
+        "x-a: 1\r\n transfer-encoding: chunked\r\ncontent-length: 2\r\n",
+        "x-a: 1\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n",
+        "transfer-encoding\n: chunked\r\ncontent-length: 2\r\n",
+        "transfer-encoding: \0chunked\r\n",
+        "transfer-encoding: \"chunked\"\r\n",
+    ] {
+        let request = format!("{LINE}{fields}\r\n0\r\n\r\n");
+        is_refused(fields, request.as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn one_length_said_twice_is_refused_too() {
+    let length = ASK.len();
+    for fields in [
+        format!("content-length: {length}\r\ncontent-length: {length}\r\n"),
+        format!("content-length: {length}\r\nContent-Length: {length}\r\n"),
+        format!("content-length: {length}, {length}\r\n"),
+    ] {
+        is_refused(&fields, format!("{LINE}{fields}\r\n{ASK}").as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn lines_that_end_in_a_bare_line_feed_are_refused() {
+    let head = format!("{LINE}content-length: {}\r\n\r\n", ASK.len());
+    is_refused("all of them", format!("{}{ASK}", head.replace("\r\n", "\n")).as_bytes()).await;
+    is_refused("the last", format!("{}\n{ASK}", &head[..head.len() - 2]).as_bytes()).await;
+    is_refused("the first", head.replacen("\r\n", "\n", 1).as_bytes()).await;
+    is_refused("before the request", format!("\n{head}{ASK}").as_bytes()).await;
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_sent_on_as_one_body_without_what_was_said_between_them() {
+    let (first, second) = ASK.split_at(10);
+    let sizes = (first.len(), second.len());
+    for body in [
+        format!("{:x}\r\n{first}\r\n{:X}\r\n{second}\r\n0\r\n\r\n", sizes.0, sizes.1),
+        format!("00{:x};a=b\r\n{first}\r\n{:x} ; c\r\n{second}\r\n0;d\r\n\r\n", sizes.0, sizes.1),
+        format!(
+            "{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\ncontent-length: 2\r\nx-b: 1\r\n\r\n",
+            sizes.0, sizes.1
+        ),
+    ] {
+        let request = format!("{LINE}transfer-encoding: chunked\r\n\r\n{body}");
+        is_read_in_one_way(&body, request.as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_form_a_target_has_the_provider_is_asked_for_its_path_only() {
+    let fields = LINE.split_once("\r\n").unwrap().1;
+    let body = format!("content-length: {}\r\n\r\n{ASK}", ASK.len());
+    for target in [
+        "http://gateway/openai/v1/chat/completions",
+        "http://elsewhere.example:81/openai/v1/chat/completions",
+        "https://user@elsewhere.example/openai/v1/chat/completions",
+    ] {
+        let request = format!("POST {target} HTTP/1.1\r\n{fields}{body}");
+        is_read_in_one_way(target, request.as_bytes()).await;
+    }
+    for target in [
+        "//elsewhere.example/openai/v1/chat/completions",
+        "/openai/../admin",
+        "/openai/v1/../../admin",
+        "/openai/v1/%2e%2e/admin",
+        "/openai/v1/a%2F..%2fadmin",
+        "/openai/v1/a%5c..%5Cadmin",
+        "/openai/./v1/models",
+        "/%6fpenai/v1/models",
+        "elsewhere.example:443",
+        "*",
+    ] {
+        let request = format!("POST {target} HTTP/1.1\r\n{fields}connection: close\r\n{body}");
+        is_refused(target, request.as_bytes()).await;
+    }
+    let request =
+        format!("CONNECT elsewhere.example:443 HTTP/1.1\r\n{fields}connection: close\r\n\r\n");
+    is_refused("CONNECT", request.as_bytes()).await;
 }
 
 #[tokio::test]
@@ -132,4 +225,16 @@ async fn a_head_beyond_the_limit_is_refused() {
     assert!(book.intents.is_empty(), "{book:#?}");
     let many = format!("{LINE}{}\r\n", "x-a: 1\r\n".repeat(500));
     is_refused("many headers", many.as_bytes()).await;
+}
+
+#[tokio::test]
+async fn a_head_of_sixty_four_kibibytes_is_read_and_one_of_a_byte_more_is_refused() {
+    let upstream = Upstream::json("{}").await;
+    let house = House::over(&upstream.url()).await;
+    let start = "GET /healthz HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nx-a: ";
+    for (size, status) in [(65_536, "HTTP/1.1 200"), (65_537, "HTTP/1.1 431")] {
+        let head = format!("{start}{}\r\n\r\n", "a".repeat(size - start.len() - 4));
+        let answer = told(&house, head.as_bytes()).await;
+        assert!(answer.starts_with(status), "{size}: {answer:?}");
+    }
 }

@@ -82,10 +82,10 @@ async fn killed_while_the_journal_is_full_the_next_start_does_not_say_how_much_i
 }
 
 /// A small file system of its own, if this user may mount one.
-struct SmallDisk(tempfile::TempDir);
+pub(super) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount(kilobytes: u32) -> Option<Self> {
+    pub(super) fn mount(kilobytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={kilobytes}k");
         let mounted = Command::new("mount")
@@ -93,6 +93,10 @@ impl SmallDisk {
             .arg(folder.path())
             .output();
         mounted.is_ok_and(|it| it.status.success()).then_some(Self(folder))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

@@ -18,9 +18,9 @@ pub(super) struct House {
     pub(super) poster: Poster,
 }
 
-/// Options without a ballast, which most tests need not wait for.
+/// Options without ballast and lifeboat, which most tests need not wait for.
 pub(super) fn options() -> JournalOptions {
-    JournalOptions { ballast_bytes: 0, ..JournalOptions::default() }
+    JournalOptions { ballast_bytes: 0, lifeboat_bytes: 0, ..JournalOptions::default() }
 }
 
 /// Opens a journal with the standing clock.

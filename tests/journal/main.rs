@@ -9,6 +9,8 @@ mod append_only;
 mod crash;
 mod disk;
 mod house;
+mod interrupted;
+mod lifeboat;
 mod posting;
 mod proof;
 mod recovery;

@@ -93,7 +93,7 @@ async fn a_recovery_that_dies_half_way_is_finished_by_the_next_and_nothing_is_to
     for more in (1..2_000).step_by(70) {
         let limited = JournalOptions { max_pages: Some(pages + more), ..options() };
         match Journal::open(folder.path(), clock(), limited).await {
-            Err(JournalError::Unavailable(_) | JournalError::Damaged { .. }) => died += 1,
+            Err(JournalError::Unavailable(_) | JournalError::File { .. }) => died += 1,
             Err(other) => panic!("{other}"),
             Ok((journal, _)) => {
                 drop_uncleanly(journal).await;

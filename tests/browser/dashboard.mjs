@@ -347,7 +347,7 @@ const planted = {
     ["unlogged", "key_crawler"],
     ["cache_class", "gpt-5-mini"],
     ["price_version", "gpt-5.6-sol"],
-    ["timing_", "gpt-4o-mini"],
+    ["timing_", "gpt-4.1-2025-04-14"],
   ],
   anthropic: [["discount", ""]],
 };
@@ -423,7 +423,7 @@ await check("the claim page holds what is proven and the provider's, with rows a
     const text = await page.locator("main").innerText();
     assert.match(text, /gpt-5\.6-sol/);
     assert.match(text, /gpt-5-mini/);
-    assert.doesNotMatch(text, /key_crawler|gpt-4o-mini/, "what is ours to fix, or nobody's, is not claimed");
+    assert.doesNotMatch(text, /key_crawler|gpt-4\.1-/, "what is ours to fix, or nobody's, is not claimed");
     assert.match(text, /Rows of cost_\S+\.csv[^:]*: \d+, \d+/);
     assert.match(text, /req_\w+/);
     assert.match(text, /SHA-256 [0-9a-f]{64}/);

@@ -14,6 +14,7 @@ pub mod format;
 pub mod guard;
 pub mod invoices;
 pub mod months;
+pub mod opening;
 pub mod overview;
 pub mod overview_lines;
 pub mod page;

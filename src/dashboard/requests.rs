@@ -12,7 +12,7 @@ use crate::dashboard::attempt_row::{AttemptRow, csv_of, hints, row};
 use crate::dashboard::format;
 use crate::dashboard::page::{self, Chrome, CsvTable, Face, Page, PageError};
 use crate::dashboard::state::DashboardState;
-use crate::dashboard::view::{Query, RANGES, RangeChoice, SetFilter, View};
+use crate::dashboard::view::{Query, RangeLink, SetFilter, View};
 use crate::period::{ChargePeriod, Timestamp};
 use crate::store::requests::{self as store, AttemptSearch};
 
@@ -35,7 +35,7 @@ pub struct Requests {
     #[serde(skip)]
     filters: Vec<SetFilter>,
     #[serde(skip)]
-    ranges: &'static [RangeChoice],
+    ranges: Vec<RangeLink>,
     #[serde(skip)]
     statuses: &'static [(&'static str, &'static str)],
     #[serde(skip)]
@@ -96,7 +96,7 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Requests, PageErr
         older: next.as_deref().map(|next| view.link("/requests", &[("before", next)])),
         next,
         filters: view.set_filters("/requests"),
-        ranges: RANGES,
+        ranges: view.range_links("/requests"),
         statuses: STATUSES,
         base_url: state.proxy_base_url.clone(),
         view,

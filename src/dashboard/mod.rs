@@ -18,6 +18,7 @@ pub mod opening;
 pub mod overview;
 pub mod overview_lines;
 pub mod page;
+pub mod price_list;
 pub mod prices;
 pub mod reconcile;
 pub mod report;

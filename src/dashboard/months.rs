@@ -140,7 +140,7 @@ pub async fn strip(books: &Books, now: Timestamp, count: usize) -> Result<MonthS
 
 /// Months before anything was seen say nothing; the newest few stay, so that it reads as a strip.
 fn without_leading_blanks(mut strip: MonthStrip) -> MonthStrip {
-    const KEPT: usize = 4;
+    const KEPT: usize = 3;
     let blank = |at: usize| {
         let cells = strip.lines.iter().filter_map(|line| line.cells.get(at));
         cells.into_iter().all(|cell| cell.state == MonthState::Before)

@@ -40,8 +40,8 @@ const AT_ONCE: usize = 32;
 const SEED: u64 = 20_261_001;
 /// A folder with this file in it may be emptied for a new demo.
 const MARKER: &str = "counterfoil-demo";
-const BANNER: &str = "Demo: a simulated provider, made-up keys and traffic. Nothing here is real \
-                      spend, and nothing left this machine.";
+const BANNER: &str = "Demo: simulated provider, made-up keys and traffic. No real spend; nothing \
+                      left this machine.";
 
 /// Options of `demo`.
 #[derive(Args)]

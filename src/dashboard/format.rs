@@ -297,9 +297,14 @@ pub fn provider_name(name: &str) -> &str {
     }
 }
 
-/// A sentence of a report for people: instants without their machine form, a capital in front.
+/// A sentence of a report for people: instants without their machine form, a capital in front; an
+/// id in front stays as it is spelled.
 pub fn sentence(text: &str) -> String {
     let shown = plain_instants(text);
+    let first = shown.split_whitespace().next().unwrap_or_default();
+    if first.contains('_') || first.contains(|letter: char| letter.is_ascii_digit()) {
+        return shown;
+    }
     let mut letters = shown.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string());
     first.map_or_else(String::new, |first| first + letters.as_str())
@@ -395,6 +400,7 @@ mod tests {
         let said =
             sentence("before 2026-09-30T23:59:07.577148Z: in force 2026-08-21T00:00:00Z (x)");
         assert_eq!(said, "Before 2026-09-30 23:59:07 UTC: in force 2026-08-21 00:00 UTC (x)");
+        assert_eq!(sentence("proj_crawler occurs nowhere"), "proj_crawler occurs nowhere");
         assert_eq!(sentence(""), "");
     }
 

@@ -38,7 +38,14 @@ pub(crate) struct BridgeLine {
     pub(crate) balance: Figure,
     pub(crate) span: Span,
     pub(crate) kind: &'static str,
-    pub(crate) findings: Vec<(String, String)>,
+    pub(crate) findings: Vec<NamedPart>,
+}
+
+/// A finding of a step: where it stands on the page, what it is called and moves.
+pub(crate) struct NamedPart {
+    pub(crate) anchor: String,
+    pub(crate) said: String,
+    pub(crate) amount: String,
 }
 
 pub(crate) struct FindingView {
@@ -153,9 +160,6 @@ pub(crate) fn coverage(body: &ReportBody) -> Vec<CoverageLine> {
         .collect()
 }
 
-/// Findings of a step: where each stands on the page, and what it is called.
-type Named = Vec<(String, String)>;
-
 /// The steps that move something, named parts first, what has no cause last; exact or refused.
 pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
     let add = |left: Decimal, right: Decimal| {
@@ -163,7 +167,7 @@ pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
             PageError::Twin("the bridge has more digits than can be added exactly".to_owned())
         })
     };
-    let mut steps: Vec<(String, Decimal, Named)> = Vec::new();
+    let mut steps: Vec<(String, Decimal, Vec<NamedPart>)> = Vec::new();
     for step in &body.bridge {
         let own = |finding: &&FindingBody| {
             finding.step == step.step && finding.confidence != "unexplained"
@@ -173,7 +177,8 @@ pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
         for finding in body.findings.iter().filter(own) {
             amount = add(amount, finding.amount)?;
             let said = format::plain_instants(&format!("{}: {}", finding.subject, finding.title));
-            names.push((anchor(&finding.id), said));
+            let amount = Figure::new(finding.amount, body.currency).more_or_less();
+            names.push(NamedPart { anchor: anchor(&finding.id), said, amount });
         }
         if !names.is_empty() {
             steps.push((step.title.clone(), amount, names));

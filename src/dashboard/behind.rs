@@ -18,6 +18,7 @@ use crate::dashboard::report_parts::anchor;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::Currency;
+use crate::store::attempt_sets;
 use crate::store::requests as store;
 
 /// All requests behind a finding; a page of them for people, all of them in its twins.
@@ -107,7 +108,7 @@ async fn make(
     let turn = PageTurn::read(word("page"), ids.len(), &format!("{path}?{asked}"))?;
     let shown = if face == Face::Html { ids.get(turn.range()).unwrap_or_default() } else { &ids };
     let (lines, hints) = (store::list_of(&state.books, shown).await?, hints(state).await?);
-    let (sums, unknown) = store::totals_of(&state.books, &ids).await?;
+    let (sums, unknown) = attempt_sets::totals_of(&state.books, &ids).await?;
     let spend = sums.get(&body.currency).copied().unwrap_or_default();
     let mut chrome = Chrome::new(state, "Requests behind a finding", "/reconcile", &path, "");
     chrome.json = format!("{path}?{asked}&format=json");

@@ -16,8 +16,8 @@ use crate::dashboard::report_parts::{FindingView, finding_view, is_claim, larges
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::exact_add;
+use crate::store::attempt_sets;
 use crate::store::imports;
-use crate::store::requests;
 
 /// What to send to the provider.
 #[derive(Template)]
@@ -81,7 +81,7 @@ async fn make_claim(
     for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
-        let calls = requests::provider_calls(&state.books, &finding.drill.attempts).await?;
+        let calls = attempt_sets::provider_calls(&state.books, &finding.drill.attempts).await?;
         claims.push(ClaimView {
             finding: finding_view(finding, &figure, ""),
             rows: rows_by_file(&finding.drill.rows, &batches),

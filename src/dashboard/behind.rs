@@ -118,7 +118,7 @@ async fn make(
     Ok(Behind {
         chrome,
         finding: finding.id.clone(),
-        title: finding.title.clone(),
+        title: finding.title.to_string(),
         subject: format::plain_instants(&finding.subject),
         month: month_text(month.period),
         amount: Figure::new(finding.amount, body.currency),

@@ -283,6 +283,12 @@ pub fn short(id: &str) -> String {
     if head.len() < id.len() { format!("{head}…") } else { head }
 }
 
+/// The word a value of a closed set goes by in JSON: `AskProvider` is `ask_provider`.
+pub fn name_of<T: Serialize>(value: &T) -> String {
+    let written = serde_json::to_value(value).unwrap_or_default();
+    written.as_str().unwrap_or_default().to_owned()
+}
+
 /// The word of the books for people: `provider_error` as `provider error`.
 pub fn words(name: &str) -> String {
     name.replace('_', " ")

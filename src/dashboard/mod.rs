@@ -22,7 +22,6 @@ pub mod price_list;
 pub mod prices;
 pub mod reconcile;
 pub mod report;
-pub mod report_body;
 pub mod report_empty;
 pub mod report_parts;
 pub mod request;

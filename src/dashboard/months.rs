@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::dashboard::format::Figure;
 use crate::dashboard::page::PageError;
-use crate::dashboard::report_body::ReportBody;
 use crate::dashboard::view::month_text;
 use crate::period::{BillingPeriod, HOUR_US, Timestamp};
+use crate::reconcile::report::Report;
 use crate::store::books::Books;
 use crate::store::months::{self as store, CoveredDay, ReportRecord};
 
@@ -273,13 +273,13 @@ fn reported(report: &ReportRecord) -> (MonthState, String) {
         "total_only" => MonthState::TotalOnly,
         _ => MonthState::Reconciled,
     };
-    let said = serde_json::from_str::<ReportBody>(&report.body).map(|body| body.verdict.state);
+    let said = serde_json::from_str::<Report>(&report.body).map(|body| body.verdict.state);
     (state, said.unwrap_or_else(|_| report.status.replace('_', " ")))
 }
 
 /// How a compared month's bill stands to what was recorded.
 fn bill_beside(report: &ReportRecord) -> Option<String> {
-    let body = serde_json::from_str::<ReportBody>(&report.body).ok()?;
+    let body = serde_json::from_str::<Report>(&report.body).ok()?;
     if body.difference.is_zero() {
         return Some("bill as recorded".to_owned());
     }

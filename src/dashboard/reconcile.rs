@@ -16,6 +16,7 @@ use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::month_text;
 use crate::money::Currency;
 use crate::period::BillingPeriod;
+use crate::reconcile::finding::Mover;
 use crate::store::months::{self as store, ReportRecord};
 
 /// The page.
@@ -97,7 +98,12 @@ fn report_line(record: &ReportRecord) -> Option<ReportLine> {
         difference: figure(body.difference),
         unexplained: figure(body.unexplained),
         findings: body.findings.len(),
-        to_ask: body.verdict.to_do.iter().filter(|action| action.mover == "ask_provider").count(),
+        to_ask: body
+            .verdict
+            .to_do
+            .iter()
+            .filter(|action| action.mover == Mover::AskProvider)
+            .count(),
         closed_by: record.closing.as_ref().map(|one| one.actor.clone()).unwrap_or_default(),
         link: reconcile_link(&record.provider, record.period, &record.account),
     })

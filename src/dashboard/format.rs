@@ -56,6 +56,16 @@ impl Money {
         self.cell(self.cents_text())
     }
 
+    /// For the sums a page opens with: two decimals, and below a cent as many as it needs.
+    pub fn telling(&self) -> Cell {
+        self.cell(self.telling_text())
+    }
+
+    /// The text of [`Self::telling`].
+    pub fn telling_text(&self) -> String {
+        if self.amount.pico().abs() < CENT { self.fine_text() } else { self.cents_text() }
+    }
+
     /// For single calls: six decimals without needless zeros, more where the sum is finer.
     pub fn fine(&self) -> Cell {
         self.cell(self.fine_text())
@@ -369,6 +379,13 @@ mod tests {
 
     fn usd(text: &str) -> Money {
         Money::new(text.parse().unwrap(), Currency::USD)
+    }
+
+    #[test]
+    fn a_sum_below_a_cent_is_told_in_its_own_digits() {
+        assert_eq!(usd("0.0002895").telling_text(), "$0.00029");
+        assert_eq!(usd("0").telling_text(), "$0.00");
+        assert_eq!(usd("26.004999").telling_text(), "$26.00");
     }
 
     #[test]

@@ -116,6 +116,9 @@ struct Facts {
     why_opened: Option<String>,
 }
 
+/// One unit of a currency, in 10⁻¹² of it.
+const ONE: i128 = 1_000_000_000_000;
+
 /// `GET /`, `/overview.json`, `/overview.csv`.
 pub async fn show(
     State(state): State<Arc<DashboardState>>,
@@ -217,7 +220,12 @@ fn lay_out(
     let groups = spend::groups(&facts.cells, &facts.attempts, currency);
     let label = |group: &str| facts.names.get(group).cloned().unwrap_or_else(|| view::named(group));
     let bars = spend::series(&facts.cells, view.filter.period, grain, currency, &groups, label);
-    let print = |value: i128| Money::new(Amount::from_pico(value), currency).cents_text();
+    // On a scale below a dollar, whole cents would name two lines of the chart alike.
+    let is_small = spent.amount.pico().abs() < ONE;
+    let print = |value: i128| {
+        let sum = Money::new(Amount::from_pico(value), currency);
+        if is_small { sum.fine_text() } else { sum.cents_text() }
+    };
     let saving = spend::cache_saving(&facts.cells);
     let previous = spend::total(&facts.previous, billed).of(currency);
     let before = Before::of(view.previous, facts.begun);

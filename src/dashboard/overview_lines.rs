@@ -170,9 +170,9 @@ pub(crate) fn summary(bars: &Bars, spent: Money, grain: i64) -> String {
     match (highest, bars.series.first()) {
         (Some(bucket), Some((first, _))) => format!(
             "{} in all. The highest {unit} is {} with {}; the largest part is {first}.",
-            spent.cents_text(),
+            spent.telling_text(),
             bars.labels.get(bucket).map_or("", String::as_str),
-            Money::new(Amount::from_pico(total(bucket)), spent.currency).cents_text(),
+            Money::new(Amount::from_pico(total(bucket)), spent.currency).telling_text(),
         ),
         _ => "No spend in this span.".to_owned(),
     }

@@ -281,6 +281,8 @@ pub(crate) fn finding_view(
                 model: part.model.clone(),
                 meter: part.meter.map(|meter| meter.to_string()).unwrap_or_default(),
                 quantity: match part.quantity {
+                    // Of rows nothing of ours stands beside, money alone was printed.
+                    0 if drill.attempt_count == 0 => "not printed".to_owned(),
                     0 => "the same".to_owned(),
                     n if n > 0 => format!("{} more", format::grouped(n.unsigned_abs())),
                     n => format!("{} less", format::grouped(n.unsigned_abs())),

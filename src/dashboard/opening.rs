@@ -33,7 +33,7 @@ pub(crate) async fn opening(
 ) -> Result<Opening, PageError> {
     let said = |name: &&str| query.get(*name).is_some_and(|value| !value.trim().is_empty());
     let as_asked = || Opening { query: query.clone(), why: None };
-    if ["range", "from", "to"].iter().any(|name| said(name)) {
+    if ["range", "from", "to"].iter().any(said) {
         return Ok(as_asked());
     }
     let month = BillingPeriod::containing(now);

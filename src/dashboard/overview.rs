@@ -220,12 +220,7 @@ fn lay_out(
     let groups = spend::groups(&facts.cells, &facts.attempts, currency);
     let label = |group: &str| facts.names.get(group).cloned().unwrap_or_else(|| view::named(group));
     let bars = spend::series(&facts.cells, view.filter.period, grain, currency, &groups, label);
-    // On a scale below a dollar, whole cents would name two lines of the chart alike.
-    let is_small = spent.amount.pico().abs() < ONE;
-    let print = |value: i128| {
-        let sum = Money::new(Amount::from_pico(value), currency);
-        if is_small { sum.fine_text() } else { sum.cents_text() }
-    };
+    let print = printer(spent);
     let saving = spend::cache_saving(&facts.cells);
     let previous = spend::total(&facts.previous, billed).of(currency);
     let before = Before::of(view.previous, facts.begun);
@@ -266,19 +261,11 @@ fn lay_out(
         meters: meter_lines(&facts.cells, currency),
         buckets: bucket_lines(&bars, view.filter.period, grain, currency),
         series: bars.series.iter().map(|(name, _)| name.clone()).collect(),
-        wide: StackedBars::new(1_080, 260, &bars, print),
-        narrow: StackedBars::new(340, 220, &bars, print),
+        wide: StackedBars::new(1_080, 260, &bars, &print),
+        narrow: StackedBars::new(340, 220, &bars, &print),
         summary: summary(&bars, spent, grain),
         months: facts.months,
-        last: facts.last.map(|last| LastLine {
-            request: last.request,
-            started_at: last.started_at,
-            ago: format::ago(now, last.started_at),
-            total: last
-                .total
-                .zip(last.currency)
-                .map(|(total, currency)| Money::new(total, currency)),
-        }),
+        last: facts.last.map(|last| last_line(last, now)),
         base_url: state.proxy_base_url.clone(),
         filters: view.set_filters("/"),
         ranges: view.range_links("/"),
@@ -287,6 +274,27 @@ fn lay_out(
         dimensions: Dimension::ALL,
         providers: facts.providers,
         view,
+    }
+}
+
+/// How the chart prints a value: on a scale below a dollar, whole cents would name two of its lines
+/// alike.
+fn printer(spent: Money) -> impl Fn(i128) -> String {
+    let is_small = spent.amount.pico().abs() < ONE;
+    move |value| {
+        let sum = Money::new(Amount::from_pico(value), spent.currency);
+        if is_small { sum.fine_text() } else { sum.cents_text() }
+    }
+}
+
+/// The newest attempt, for reading.
+fn last_line(last: LastAttempt, now: Timestamp) -> LastLine {
+    let total = last.total.zip(last.currency);
+    LastLine {
+        request: last.request,
+        started_at: last.started_at,
+        ago: format::ago(now, last.started_at),
+        total: total.map(|(total, currency)| Money::new(total, currency)),
     }
 }
 

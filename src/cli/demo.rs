@@ -40,8 +40,8 @@ const AT_ONCE: usize = 32;
 const SEED: u64 = 20_261_001;
 /// A folder with this file in it may be emptied for a new demo.
 const MARKER: &str = "counterfoil-demo";
-const BANNER: &str = "Demo: a simulated provider, made-up keys and traffic. Nothing here is real \
-                      spend, and nothing left this machine.";
+const BANNER: &str = "Demo: simulated provider, made-up keys and traffic. No real spend; nothing \
+                      left this machine.";
 
 /// Options of `demo`.
 #[derive(Args)]
@@ -92,7 +92,8 @@ impl StoryClock {
 
 /// Tells the month and keeps serving until it is stopped.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    telemetry::log::start(Some("warn"));
+    // The story's clock jumps by design, from last month to the wall.
+    telemetry::log::start(Some("warn,counterfoil::telemetry::clock_jump=error"));
     block_on(async { finish(tell(arguments).await) })
 }
 

@@ -1,5 +1,6 @@
 //! `/accounts`: every credential seen, what it spent, whose it is, and its tie to the bill.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -162,9 +163,11 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
         let sum = sums.get(&known.credential).copied().unwrap_or(none);
         credential_line(known, sum, &remarks, &on_bills)
     };
+    let mut credentials: Vec<CredentialLine> = credentials.into_iter().map(line).collect();
+    credentials.sort_by_key(|line| (Reverse(line.spend_30_days.amount), Reverse(line.last_used)));
     Ok(Accounts {
         chrome: Chrome::new(state, "Accounts", "/accounts", "/accounts", ""),
-        credentials: credentials.into_iter().map(line).collect(),
+        credentials,
         proposed: proposals.found,
         unread: proposals.unread,
         on_bills,

@@ -11,13 +11,16 @@ use rust_decimal::Decimal;
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::{self, Chrome, Face, PageError};
 use crate::dashboard::report::{find, read_body, read_month, suffix};
-use crate::dashboard::report_body::{ReportBody, RowBody};
-use crate::dashboard::report_parts::{FindingView, finding_view, is_claim, largest_first};
+use crate::dashboard::report_parts::{
+    FindingView, finding_view, is_claim, largest_first, sample_of,
+};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::exact_add;
+use crate::reconcile::finding::RowRef;
+use crate::reconcile::report::Report;
+use crate::store::attempt_sets;
 use crate::store::imports;
-use crate::store::requests;
 
 /// What to send to the provider.
 #[derive(Template)]
@@ -26,7 +29,7 @@ struct ClaimPage {
     chrome: Chrome,
     month: String,
     provider: String,
-    body: ReportBody,
+    body: Report,
     total: Figure,
     claims: Vec<ClaimView>,
     files: Vec<(String, String)>,
@@ -81,7 +84,7 @@ async fn make_claim(
     for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
-        let calls = requests::provider_calls(&state.books, &finding.drill.attempts).await?;
+        let calls = attempt_sets::provider_calls(&state.books, &sample_of(finding)).await?;
         claims.push(ClaimView {
             finding: finding_view(finding, &figure, ""),
             rows: rows_by_file(&finding.drill.rows, &batches),
@@ -105,7 +108,7 @@ async fn make_claim(
     Ok(ClaimPage {
         chrome,
         month: month_text(month),
-        provider: format::provider_name(&body.provider).to_owned(),
+        provider: format::provider_name(body.provider.as_str()).to_owned(),
         total: Figure::new(total, body.currency),
         claims,
         files: files.collect(),
@@ -114,7 +117,7 @@ async fn make_claim(
     })
 }
 
-fn rows_by_file(rows: &[RowBody], files: &BTreeMap<String, String>) -> Vec<(String, String)> {
+fn rows_by_file(rows: &[RowRef], files: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {
         let file = files.get(&row.batch).unwrap_or(&row.batch).clone();

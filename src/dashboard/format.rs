@@ -56,6 +56,16 @@ impl Money {
         self.cell(self.cents_text())
     }
 
+    /// For the sums a page opens with: two decimals, and below a cent as many as it needs.
+    pub fn telling(&self) -> Cell {
+        self.cell(self.telling_text())
+    }
+
+    /// The text of [`Self::telling`].
+    pub fn telling_text(&self) -> String {
+        if self.amount.pico().abs() < CENT { self.fine_text() } else { self.cents_text() }
+    }
+
     /// For single calls: six decimals without needless zeros, more where the sum is finer.
     pub fn fine(&self) -> Cell {
         self.cell(self.fine_text())
@@ -283,6 +293,12 @@ pub fn short(id: &str) -> String {
     if head.len() < id.len() { format!("{head}…") } else { head }
 }
 
+/// The word a value of a closed set goes by in JSON: `AskProvider` is `ask_provider`.
+pub fn name_of<T: Serialize>(value: &T) -> String {
+    let written = serde_json::to_value(value).unwrap_or_default();
+    written.as_str().unwrap_or_default().to_owned()
+}
+
 /// The word of the books for people: `provider_error` as `provider error`.
 pub fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -297,9 +313,14 @@ pub fn provider_name(name: &str) -> &str {
     }
 }
 
-/// A sentence of a report for people: instants without their machine form, a capital in front.
+/// A sentence of a report for people: instants without their machine form, a capital in front; an
+/// id in front stays as it is spelled.
 pub fn sentence(text: &str) -> String {
     let shown = plain_instants(text);
+    let first = shown.split_whitespace().next().unwrap_or_default();
+    if first.contains('_') || first.contains(|letter: char| letter.is_ascii_digit()) {
+        return shown;
+    }
     let mut letters = shown.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string());
     first.map_or_else(String::new, |first| first + letters.as_str())
@@ -361,6 +382,13 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_below_a_cent_is_told_in_its_own_digits() {
+        assert_eq!(usd("0.0002895").telling_text(), "$0.00029");
+        assert_eq!(usd("0").telling_text(), "$0.00");
+        assert_eq!(usd("26.004999").telling_text(), "$26.00");
+    }
+
+    #[test]
     fn totals_show_cents_and_the_exact_value_beside_them() {
         assert_eq!(usd("11902.444").cents_text(), "$11,902.44");
         assert_eq!(usd("0.125").cents_text(), "$0.12");
@@ -395,6 +423,7 @@ mod tests {
         let said =
             sentence("before 2026-09-30T23:59:07.577148Z: in force 2026-08-21T00:00:00Z (x)");
         assert_eq!(said, "Before 2026-09-30 23:59:07 UTC: in force 2026-08-21 00:00 UTC (x)");
+        assert_eq!(sentence("proj_crawler occurs nowhere"), "proj_crawler occurs nowhere");
         assert_eq!(sentence(""), "");
     }
 

@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod attempt_row;
+pub mod behind;
 pub mod beside;
 pub mod chart;
 pub mod claim;
@@ -12,13 +14,14 @@ pub mod format;
 pub mod guard;
 pub mod invoices;
 pub mod months;
+pub mod opening;
 pub mod overview;
 pub mod overview_lines;
 pub mod page;
+pub mod price_list;
 pub mod prices;
 pub mod reconcile;
 pub mod report;
-pub mod report_body;
 pub mod report_empty;
 pub mod report_parts;
 pub mod request;
@@ -70,7 +73,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/reconcile.csv", get(reconcile::show))
         .route("/reconcile/{provider}/{period}", get(report::show))
         .route("/reconcile/{provider}/{period}/compare", post(compare::compare))
-        .route("/reconcile/{provider}/{period}/requests", get(compare::requests))
+        .route("/reconcile/{provider}/{period}/requests", get(behind::show))
         .route("/reconcile/{provider}/{period}/close", post(closing::close))
         .route("/reconcile/{provider}/{period}/claim", get(claim::show))
         .route("/assets/{name}", get(assets::asset))

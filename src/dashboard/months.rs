@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::dashboard::format::Figure;
 use crate::dashboard::page::PageError;
-use crate::dashboard::report_body::ReportBody;
 use crate::dashboard::view::month_text;
 use crate::period::{BillingPeriod, HOUR_US, Timestamp};
+use crate::reconcile::report::Report;
 use crate::store::books::Books;
 use crate::store::months::{self as store, CoveredDay, ReportRecord};
 
@@ -40,6 +41,8 @@ pub struct MonthCell {
     pub state: MonthState,
     /// The state in words.
     pub text: String,
+    /// How the bill stands to what was recorded, where a report says so: `bill $8.87 more`.
+    pub bill: Option<String>,
     /// Where it is worked on.
     #[serde(skip)]
     pub link: String,
@@ -137,7 +140,7 @@ pub async fn strip(books: &Books, now: Timestamp, count: usize) -> Result<MonthS
 
 /// Months before anything was seen say nothing; the newest few stay, so that it reads as a strip.
 fn without_leading_blanks(mut strip: MonthStrip) -> MonthStrip {
-    const KEPT: usize = 4;
+    const KEPT: usize = 3;
     let blank = |at: usize| {
         let cells = strip.lines.iter().filter_map(|line| line.cells.get(at));
         cells.into_iter().all(|cell| cell.state == MonthState::Before)
@@ -189,7 +192,8 @@ fn arrange(
             } else {
                 reconcile_link(&provider, *month, &account)
             };
-            MonthCell { period: *month, state, text, link }
+            let bill = own_reports.get(month).and_then(|report| bill_beside(report));
+            MonthCell { period: *month, state, text, bill, link }
         });
         MonthLine { cells: cells.collect(), provider, account }
     });
@@ -269,8 +273,17 @@ fn reported(report: &ReportRecord) -> (MonthState, String) {
         "total_only" => MonthState::TotalOnly,
         _ => MonthState::Reconciled,
     };
-    let said = serde_json::from_str::<ReportBody>(&report.body).map(|body| body.verdict.state);
+    let said = serde_json::from_str::<Report>(&report.body).map(|body| body.verdict.state);
     (state, said.unwrap_or_else(|_| report.status.replace('_', " ")))
+}
+
+/// How a compared month's bill stands to what was recorded.
+fn bill_beside(report: &ReportRecord) -> Option<String> {
+    let body = serde_json::from_str::<Report>(&report.body).ok()?;
+    if body.difference.is_zero() {
+        return Some("bill as recorded".to_owned());
+    }
+    Some(format!("bill {}", Figure::new(body.difference, body.currency).more_or_less()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::dashboard::chart::StackedBars;
 use crate::dashboard::format::{self, Figure, Money};
 use crate::dashboard::months::{self, MonthStrip};
+use crate::dashboard::opening::opening;
 use crate::dashboard::overview_lines::{
     BucketLine, GroupLine, LastLine, MeterLine, billed_tile, bucket_lines, group_line, meter_lines,
     summary,
@@ -19,11 +20,12 @@ use crate::dashboard::overview_lines::{
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::spend::{self, AttemptSums};
 use crate::dashboard::state::DashboardState;
-use crate::dashboard::view::{self, Query, RANGES, RangeChoice, SetFilter, View};
+use crate::dashboard::view::{self, Query, RangeLink, SetFilter, View};
 use crate::money::{Amount, Currency};
 use crate::period::{ChargePeriod, DAY_US, HOUR_US, Timestamp};
 use crate::store::accounts;
 use crate::store::billed::{Billed, billed};
+use crate::store::months as store_months;
 use crate::store::overview::{self as store, AttemptCell, Dimension, LastAttempt, SpendCell};
 use crate::store::read::AttemptFilter;
 
@@ -45,7 +47,8 @@ pub struct Overview {
     #[serde(skip)]
     besides: Vec<Money>,
     spend_today: Money,
-    spend_previous: Money,
+    /// `None` where our books begin only after that span.
+    spend_previous: Option<Money>,
     #[serde(skip)]
     previous_text: String,
     #[serde(skip)]
@@ -87,7 +90,11 @@ pub struct Overview {
     #[serde(skip)]
     filters: Vec<SetFilter>,
     #[serde(skip)]
-    ranges: &'static [RangeChoice],
+    ranges: Vec<RangeLink>,
+    #[serde(skip)]
+    why_opened: Option<String>,
+    #[serde(skip)]
+    this_month: String,
     #[serde(skip)]
     dimensions: &'static [Dimension],
     #[serde(skip)]
@@ -105,7 +112,12 @@ struct Facts {
     names: BTreeMap<String, String>,
     months: MonthStrip,
     billed: Billed,
+    begun: Option<Timestamp>,
+    why_opened: Option<String>,
 }
+
+/// One unit of a currency, in 10⁻¹² of it.
+const ONE: i128 = 1_000_000_000_000;
 
 /// `GET /`, `/overview.json`, `/overview.csv`.
 pub async fn show(
@@ -129,9 +141,10 @@ pub async fn nothing_here(State(state): State<Arc<DashboardState>>, uri: Uri) ->
 
 async fn make(state: &DashboardState, query: &Query) -> Result<Overview, PageError> {
     let now = state.clock.now();
-    let view = View::read(query, now)?;
+    let opened = opening(&state.books, query, now).await?;
+    let view = View::read(&opened.query, now)?;
     let grain = grain(view.filter.period);
-    let facts = gather(state, &view, grain, now).await?;
+    let facts = Facts { why_opened: opened.why, ..gather(state, &view, grain, now).await? };
     Ok(lay_out(state, view, facts, grain, now))
 }
 
@@ -185,6 +198,8 @@ async fn gather(
         today: store::spend(books, &over(today), Dimension::Provider, DAY_US).await?,
         months: months::strip(books, now, 12).await?,
         billed: billed(books, view.filter.provider.as_deref(), first_day, until).await?,
+        begun: store_months::beginnings(books).await?.iter().map(|(_, at)| *at).min(),
+        why_opened: None,
         last,
         providers: seen,
         names,
@@ -205,9 +220,10 @@ fn lay_out(
     let groups = spend::groups(&facts.cells, &facts.attempts, currency);
     let label = |group: &str| facts.names.get(group).cloned().unwrap_or_else(|| view::named(group));
     let bars = spend::series(&facts.cells, view.filter.period, grain, currency, &groups, label);
-    let print = |value: i128| Money::new(Amount::from_pico(value), currency).cents_text();
+    let print = printer(spent);
     let saving = spend::cache_saving(&facts.cells);
     let previous = spend::total(&facts.previous, billed).of(currency);
+    let before = Before::of(view.previous, facts.begun);
     let attempts = spend::attempt_sums(&facts.attempts);
     let class =
         |name: &str| spend::total(&facts.cells, |cell| cell.billing_class == name).of(currency);
@@ -223,9 +239,11 @@ fn lay_out(
         spend: spent,
         besides: purse.besides(currency),
         spend_today: spend::total(&facts.today, billed).of(currency),
-        spend_previous: previous,
-        previous_text: view::span_text(view.previous),
-        change: format::change(spent.amount, previous.amount),
+        spend_previous: (before != Before::Unknown).then_some(previous),
+        previous_text: before.words(view.previous, facts.begun),
+        change: (before == Before::Whole)
+            .then(|| format::change(spent.amount, previous.amount))
+            .flatten(),
         uncertain: class("uncertain"),
         outside_bill: class("outside_bill"),
         cache_loss: saving.net.of(currency).amount.pico() < 0,
@@ -243,25 +261,71 @@ fn lay_out(
         meters: meter_lines(&facts.cells, currency),
         buckets: bucket_lines(&bars, view.filter.period, grain, currency),
         series: bars.series.iter().map(|(name, _)| name.clone()).collect(),
-        wide: StackedBars::new(1_080, 260, &bars, print),
-        narrow: StackedBars::new(340, 220, &bars, print),
+        wide: StackedBars::new(1_080, 260, &bars, &print),
+        narrow: StackedBars::new(340, 220, &bars, &print),
         summary: summary(&bars, spent, grain),
         months: facts.months,
-        last: facts.last.map(|last| LastLine {
-            request: last.request,
-            started_at: last.started_at,
-            ago: format::ago(now, last.started_at),
-            total: last
-                .total
-                .zip(last.currency)
-                .map(|(total, currency)| Money::new(total, currency)),
-        }),
+        last: facts.last.map(|last| last_line(last, now)),
         base_url: state.proxy_base_url.clone(),
         filters: view.set_filters("/"),
-        ranges: RANGES,
+        ranges: view.range_links("/"),
+        why_opened: facts.why_opened,
+        this_month: view.link("/", &[("range", "month")]),
         dimensions: Dimension::ALL,
         providers: facts.providers,
         view,
+    }
+}
+
+/// How the chart prints a value: on a scale below a dollar, whole cents would name two of its lines
+/// alike.
+fn printer(spent: Money) -> impl Fn(i128) -> String {
+    let is_small = spent.amount.pico().abs() < ONE;
+    move |value| {
+        let sum = Money::new(Amount::from_pico(value), spent.currency);
+        if is_small { sum.fine_text() } else { sum.cents_text() }
+    }
+}
+
+/// The newest attempt, for reading.
+fn last_line(last: LastAttempt, now: Timestamp) -> LastLine {
+    let total = last.total.zip(last.currency);
+    LastLine {
+        request: last.request,
+        started_at: last.started_at,
+        ago: format::ago(now, last.started_at),
+        total: total.map(|(total, currency)| Money::new(total, currency)),
+    }
+}
+
+/// How much of the earlier span our books know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// All of it.
+    Whole,
+    /// They begin within it.
+    Part,
+    /// They begin after it, or are empty.
+    Unknown,
+}
+
+impl Before {
+    fn of(previous: ChargePeriod, begun: Option<Timestamp>) -> Self {
+        match begun {
+            Some(begun) if begun <= previous.start => Self::Whole,
+            Some(begun) if begun < previous.end => Self::Part,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn words(self, previous: ChargePeriod, begun: Option<Timestamp>) -> String {
+        let span = view::span_text(previous);
+        match (self, begun) {
+            (Self::Whole, _) | (_, None) => span,
+            (Self::Part | Self::Unknown, Some(begun)) => {
+                format!("{span}; our books begin {}", begun.day().format("%-d %b %Y"))
+            }
+        }
     }
 }
 

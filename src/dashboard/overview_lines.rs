@@ -20,6 +20,9 @@ pub(crate) struct GroupLine {
     pub(crate) spend: Money,
     #[serde(skip)]
     pub(crate) share: String,
+    /// The same in whole percent, to be drawn.
+    #[serde(skip)]
+    pub(crate) share_percent: u128,
     pub(crate) attempts: u64,
     pub(crate) errors: u64,
     pub(crate) input_tokens: u64,
@@ -101,6 +104,7 @@ pub(crate) fn group_line(view: &View, sum: &GroupSum, all: Money, label: String)
     GroupLine {
         label,
         share: format::percent(part, all.amount.pico().unsigned_abs()),
+        share_percent: part.saturating_mul(100) / all.amount.pico().unsigned_abs().max(1),
         attempts: sum.attempts,
         errors: sum.errors,
         input_tokens: sum.input,
@@ -166,15 +170,20 @@ pub(crate) fn summary(bars: &Bars, spent: Money, grain: i64) -> String {
     match (highest, bars.series.first()) {
         (Some(bucket), Some((first, _))) => format!(
             "{} in all. The highest {unit} is {} with {}; the largest part is {first}.",
-            spent.cents_text(),
+            spent.telling_text(),
             bars.labels.get(bucket).map_or("", String::as_str),
-            Money::new(Amount::from_pico(total(bucket)), spent.currency).cents_text(),
+            Money::new(Amount::from_pico(total(bucket)), spent.currency).telling_text(),
         ),
         _ => "No spend in this span.".to_owned(),
     }
 }
 
 impl GroupLine {
+    /// Whether nothing under this name was ever answered, so that its zero is no price.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.attempts > 0 && self.errors == self.attempts && self.output_tokens == 0
+    }
+
     pub(crate) fn attempts_text(&self) -> String {
         format::count(self.attempts)
     }

@@ -1,5 +1,6 @@
 //! `/prices`: what each model costs now or at a day, with source; and the versions that rated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,11 +11,14 @@ use serde::Serialize;
 
 use crate::dashboard::format;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::price_list::{ModelLine, Wanted, model_lines};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};
-use crate::period::Timestamp;
+use crate::period::{ChargePeriod, DAY_US, Timestamp};
 use crate::pricing::table::{ModelPrices, PricePeriod, PriceTable};
+use crate::store::overview::{self, Dimension};
 use crate::store::prices as store;
+use crate::store::read::AttemptFilter;
 
 /// The page.
 #[derive(Template, Serialize)]
@@ -28,6 +32,12 @@ pub struct Prices {
     model: String,
     #[serde(skip)]
     provider: String,
+    #[serde(skip)]
+    shows: &'static str,
+    #[serde(skip)]
+    lists: Vec<(String, String, bool)>,
+    #[serde(skip)]
+    models: Vec<ModelLine>,
     prices: Vec<PriceLine>,
     versions: Vec<VersionLine>,
     #[serde(skip)]
@@ -94,8 +104,25 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Prices, PageError
         })?
     };
     let versions = store::versions(&state.books).await?;
-    let prices = lines(table, &provider, &model, at);
-    let pairs = [("day", &day), ("model", &model), ("provider", &provider)];
+    let (exact, list) = (wanted("exact"), wanted("list"));
+    let prices = lines(table, &provider, &model, !exact.is_empty(), at);
+    let used = names_used(state).await?;
+    let lists = lists(table, &provider, &list, &day, !used.is_empty());
+    let models = match (model.is_empty(), provider.as_str(), lists.first()) {
+        (false, ..) => Vec::new(),
+        (true, "", Some((_, _, true))) if !used.is_empty() => {
+            model_lines(table, at, &Wanted::Used(&used))
+        }
+        (true, "", _) => model_lines(table, at, &Wanted::All),
+        (true, only, _) => model_lines(table, at, &Wanted::Of(only)),
+    };
+    let pairs = [
+        ("day", &day),
+        ("exact", &exact),
+        ("list", &list),
+        ("model", &model),
+        ("provider", &provider),
+    ];
     let set = pairs.iter().filter(|(_, value)| !value.is_empty());
     let parts: Vec<String> =
         set.map(|(name, value)| format!("{name}={}", encode_text(value))).collect();
@@ -114,18 +141,79 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Prices, PageError
             })
             .collect(),
         unpriced: "/requests?range=30d&status=unpriced".to_owned(),
+        shows: if model.is_empty() { "models" } else { "meters" },
+        lists,
+        models,
         model,
         provider,
     })
 }
 
-fn lines(table: &PriceTable, provider: &str, model: &str, at: Timestamp) -> Vec<PriceLine> {
+/// Days back over which a model counts as used.
+const USED_DAYS: i64 = 92;
+
+/// Provider and model of what attempts named of late.
+async fn names_used(state: &DashboardState) -> Result<BTreeSet<(String, String)>, PageError> {
+    let end = Timestamp::start_of(state.clock.now().day()).plus_micros(DAY_US);
+    let period = ChargePeriod { start: end.plus_micros(-USED_DAYS * DAY_US), end };
+    let mut used = BTreeSet::new();
+    for (provider, _) in state.prices.providers() {
+        let filter = AttemptFilter {
+            period,
+            provider: Some(provider.to_owned()),
+            model: None,
+            team: None,
+            app: None,
+            account: None,
+            credential: None,
+        };
+        let cells = overview::attempts(&state.books, &filter, Dimension::Model).await?;
+        used.extend(cells.into_iter().map(|cell| (provider.to_owned(), cell.group)));
+    }
+    Ok(used)
+}
+
+/// The lists offered: label, address, and whether it is the one shown. The first is of the models
+/// used, where any are.
+fn lists(
+    table: &PriceTable,
+    provider: &str,
+    list: &str,
+    day: &str,
+    any_used: bool,
+) -> Vec<(String, String, bool)> {
+    let on = if day.is_empty() { String::new() } else { format!("&day={}", encode_text(day)) };
+    let mut lists = Vec::new();
+    if any_used {
+        let is_shown = provider.is_empty() && list != "all";
+        lists.push(("Used here".to_owned(), format!("/prices?list=used{on}"), is_shown));
+    }
+    for (name, _) in table.providers() {
+        let link = format!("/prices?provider={}{on}", encode_text(name));
+        lists.push((format::provider_name(name).to_owned(), link, provider == name));
+    }
+    let all = provider.is_empty() && (list == "all" || !any_used);
+    lists.push(("All".to_owned(), format!("/prices?list=all{on}"), all));
+    lists
+}
+
+fn lines(
+    table: &PriceTable,
+    provider: &str,
+    model: &str,
+    exact: bool,
+    at: Timestamp,
+) -> Vec<PriceLine> {
     let mut found = Vec::new();
     for (name, prices) in table.providers() {
         if !provider.is_empty() && provider != name {
             continue;
         }
-        for one in prices.models.iter().filter(|one| one.id.contains(model)) {
+        for one in prices
+            .models
+            .iter()
+            .filter(|one| if exact { one.id == model } else { one.id.contains(model) })
+        {
             if let Some(period) = one.at(at) {
                 period_lines(&mut found, (name, &prices.currency.to_string()), one, period);
             }

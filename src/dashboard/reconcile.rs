@@ -8,9 +8,16 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::dashboard::months::{self, MonthStrip};
+use crate::dashboard::format::{self, Figure};
+use crate::dashboard::months::{self, MonthStrip, reconcile_link};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
+use crate::dashboard::report::read_body;
 use crate::dashboard::state::DashboardState;
+use crate::dashboard::view::month_text;
+use crate::money::Currency;
+use crate::period::BillingPeriod;
+use crate::reconcile::finding::Mover;
+use crate::store::months::{self as store, ReportRecord};
 
 /// The page.
 #[derive(Template, Serialize)]
@@ -19,6 +26,33 @@ pub struct Reconcile {
     #[serde(skip)]
     chrome: Chrome,
     months: MonthStrip,
+    reports: Vec<ReportLine>,
+}
+
+/// The newest report of a month and account, in its sums.
+#[derive(Clone, Debug, Serialize)]
+struct ReportLine {
+    provider: String,
+    #[serde(skip)]
+    provider_name: String,
+    account: String,
+    period: BillingPeriod,
+    #[serde(skip)]
+    month: String,
+    #[serde(skip)]
+    compared: String,
+    currency: Currency,
+    recorded: Figure,
+    billed: Figure,
+    difference: Figure,
+    unexplained: Figure,
+    findings: usize,
+    /// Findings that are the provider's to answer.
+    to_ask: usize,
+    /// Empty while nobody closed the month.
+    closed_by: String,
+    #[serde(skip)]
+    link: String,
 }
 
 /// Months shown.
@@ -35,9 +69,43 @@ pub async fn show(State(state): State<Arc<DashboardState>>, uri: Uri) -> Respons
 }
 
 async fn make(state: &DashboardState) -> Result<Reconcile, PageError> {
+    let last = BillingPeriod::containing(state.clock.now());
+    let first = (1..MONTHS).fold(last, |month, _| month.previous());
+    let records = store::reports(&state.books, first, last).await?;
+    // A report of another version is listed nowhere here; its own page says why.
+    let mut reports: Vec<ReportLine> = records.iter().filter_map(report_line).collect();
+    reports.reverse();
     Ok(Reconcile {
+        reports,
         chrome: Chrome::new(state, "Reconcile", "/reconcile", "/reconcile", ""),
         months: months::strip(&state.books, state.clock.now(), MONTHS).await?,
+    })
+}
+
+fn report_line(record: &ReportRecord) -> Option<ReportLine> {
+    let body = read_body(record).ok()?;
+    let figure = |value| Figure::new(value, body.currency);
+    Some(ReportLine {
+        provider: record.provider.clone(),
+        provider_name: format::provider_name(&record.provider).to_owned(),
+        account: record.account.clone(),
+        period: record.period,
+        month: month_text(record.period),
+        compared: format::instant_utc(record.made_at),
+        currency: body.currency,
+        recorded: figure(body.recorded),
+        billed: figure(body.billed),
+        difference: figure(body.difference),
+        unexplained: figure(body.unexplained),
+        findings: body.findings.len(),
+        to_ask: body
+            .verdict
+            .to_do
+            .iter()
+            .filter(|action| action.mover == Mover::AskProvider)
+            .count(),
+        closed_by: record.closing.as_ref().map(|one| one.actor.clone()).unwrap_or_default(),
+        link: reconcile_link(&record.provider, record.period, &record.account),
     })
 }
 

@@ -15,7 +15,6 @@ use crate::dashboard::closing::{ClosingView, closings};
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::months::late_data;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
-use crate::dashboard::report_body::{FindingBody, ReportBody};
 use crate::dashboard::report_empty::empty;
 use crate::dashboard::report_parts::{
     BridgeLine, ComparedView, CoverageLine, FindingView, Phrase, ToDo, bridge, compared, coverage,
@@ -24,6 +23,8 @@ use crate::dashboard::report_parts::{
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::period::{BillingPeriod, Timestamp};
+use crate::reconcile::finding::Finding;
+use crate::reconcile::report::Report;
 use crate::store::months::{self as store, ReportRecord};
 
 /// The page of a report.
@@ -49,7 +50,7 @@ pub struct ReportPage {
     population: Population,
     sums: Vec<(&'static str, String, String)>,
     provider: String,
-    body: ReportBody,
+    body: Report,
     claim: Option<String>,
     compare: String,
     account: String,
@@ -114,7 +115,7 @@ pub(crate) fn suffix(account: &str) -> String {
     if account.is_empty() { String::new() } else { format!("account={}", encode_text(account)) }
 }
 
-pub(crate) fn read_body(record: &ReportRecord) -> Result<ReportBody, PageError> {
+pub(crate) fn read_body(record: &ReportRecord) -> Result<Report, PageError> {
     serde_json::from_str(&record.body).map_err(|error| {
         PageError::Twin(format!("report {} is not of this version: {error}", record.report))
     })
@@ -128,7 +129,7 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
     let title = format!("{} {}", record.provider, record.period);
     let chrome = Chrome::new(state, title, "/reconcile", &path, &suffix(&record.account));
     let figure = |value: Decimal| Figure::new(value, body.currency);
-    let all = |finding: &FindingBody| {
+    let all = |finding: &Finding| {
         let account = encode_text(&record.account);
         format!("{path}/requests?account={account}&finding={}", encode_text(&finding.id))
     };
@@ -157,7 +158,7 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
         left_out: left_out(&body),
         population: population(&body),
         sums: sums(&body),
-        provider: format::provider_name(&body.provider).to_owned(),
+        provider: format::provider_name(body.provider.as_str()).to_owned(),
         claim: proven.then_some(claim),
         compare: format!("{path}/compare"),
         account: record.account.clone(),
@@ -165,7 +166,7 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
     })
 }
 
-fn population(body: &ReportBody) -> Population {
+fn population(body: &Report) -> Population {
     Population {
         compared: format::count(body.population.attempts_compared),
         rows: format::count(body.population.billed_rows),
@@ -174,7 +175,7 @@ fn population(body: &ReportBody) -> Population {
 }
 
 /// The four figures a reader looks for: what they are, as read, and to the last digit.
-fn sums(body: &ReportBody) -> Vec<(&'static str, String, String)> {
+fn sums(body: &Report) -> Vec<(&'static str, String, String)> {
     let figure = |value: Decimal| Figure::new(value, body.currency);
     let (difference, open) = (figure(body.difference), figure(body.unexplained));
     vec![
@@ -213,16 +214,16 @@ impl Serialize for ReportPage {
 
 impl Page for ReportPage {
     fn csv(&self, _table: Option<&str>) -> CsvTable {
-        let row = |finding: &FindingBody| {
+        let row = |finding: &Finding| {
             vec![
                 CsvCell::text(&finding.id),
-                CsvCell::text(&finding.step),
-                CsvCell::text(&finding.cause),
+                CsvCell::text(format::name_of(&finding.step)),
+                CsvCell::text(finding.cause.as_str()),
                 CsvCell::text(&finding.subject),
                 CsvCell::number(Some(finding.amount.normalize())),
                 CsvCell::text(self.body.currency.as_str()),
-                CsvCell::text(&finding.confidence),
-                CsvCell::text(&finding.mover),
+                CsvCell::text(format::name_of(&finding.confidence)),
+                CsvCell::text(format::name_of(&finding.mover)),
                 CsvCell::number(Some(finding.drill.attempt_count)),
                 CsvCell::number(Some(finding.drill.row_count)),
             ]

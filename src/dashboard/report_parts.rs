@@ -7,10 +7,11 @@ use crate::dashboard::beside::{Beside, beside};
 use crate::dashboard::chart::{self, Span};
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::PageError;
-use crate::dashboard::report_body::{ActionBody, ComparedBody, FindingBody, ReportBody, RowBody};
 use crate::dashboard::view::encode_text;
 use crate::money::exact_add;
-use crate::reconcile::finding::Cause;
+use crate::reconcile::finding::{Confidence, Finding, Mover, RowRef};
+use crate::reconcile::report::{Compared, Report};
+use crate::reconcile::verdict::Action;
 
 /// A piece of a sentence.
 pub(crate) struct Phrase {
@@ -38,7 +39,14 @@ pub(crate) struct BridgeLine {
     pub(crate) balance: Figure,
     pub(crate) span: Span,
     pub(crate) kind: &'static str,
-    pub(crate) findings: Vec<(String, String)>,
+    pub(crate) findings: Vec<NamedPart>,
+}
+
+/// A finding of a step: where it stands on the page, what it is called and moves.
+pub(crate) struct NamedPart {
+    pub(crate) anchor: String,
+    pub(crate) said: String,
+    pub(crate) amount: String,
 }
 
 pub(crate) struct FindingView {
@@ -96,26 +104,25 @@ pub(crate) fn phrases(sentence: &str) -> Vec<Phrase> {
         .collect()
 }
 
-pub(crate) fn to_do(action: &ActionBody) -> ToDo {
+pub(crate) fn to_do(action: &Action) -> ToDo {
     ToDo {
-        mover: move_words(&action.mover).to_owned(),
+        mover: move_words(action.mover).to_owned(),
         words: format::plain_instants(&action.words),
         anchor: anchor(&action.finding),
     }
 }
 
-pub(crate) fn move_words(mover: &str) -> &'static str {
+const fn move_words(mover: Mover) -> &'static str {
     match mover {
-        "ask_provider" => "Ask the provider",
-        "fix_ours" => "Fix ours",
-        _ => "Nobody",
+        Mover::AskProvider => "Ask the provider",
+        Mover::FixOurs => "Fix ours",
+        Mover::Nobody => "Nobody",
     }
 }
 
-/// A cause this version does not know has no reason to tell.
-fn why_nobody(cause: &str) -> &'static str {
-    let known = serde_json::from_value::<Cause>(serde_json::Value::from(cause));
-    known.map_or("the report does not say why", Cause::why_nobody)
+/// The attempts a finding names itself, as text.
+pub(crate) fn sample_of(finding: &Finding) -> Vec<String> {
+    finding.drill.attempts.iter().map(ToString::to_string).collect()
 }
 
 pub(crate) fn anchor(finding: &str) -> String {
@@ -123,7 +130,7 @@ pub(crate) fn anchor(finding: &str) -> String {
     format!("finding-{}", finding.chars().map(plain).collect::<String>())
 }
 
-pub(crate) fn coverage(body: &ReportBody) -> Vec<CoverageLine> {
+pub(crate) fn coverage(body: &Report) -> Vec<CoverageLine> {
     let parts = [
         ("passed through here", body.coverage.seen),
         ("before our books began", body.coverage.before_books),
@@ -153,30 +160,28 @@ pub(crate) fn coverage(body: &ReportBody) -> Vec<CoverageLine> {
         .collect()
 }
 
-/// Findings of a step: where each stands on the page, and what it is called.
-type Named = Vec<(String, String)>;
-
 /// The steps that move something, named parts first, what has no cause last; exact or refused.
-pub(crate) fn bridge(body: &ReportBody) -> Result<Vec<BridgeLine>, PageError> {
+pub(crate) fn bridge(body: &Report) -> Result<Vec<BridgeLine>, PageError> {
     let add = |left: Decimal, right: Decimal| {
         exact_add(left, right).ok_or_else(|| {
             PageError::Twin("the bridge has more digits than can be added exactly".to_owned())
         })
     };
-    let mut steps: Vec<(String, Decimal, Named)> = Vec::new();
+    let mut steps: Vec<(String, Decimal, Vec<NamedPart>)> = Vec::new();
     for step in &body.bridge {
-        let own = |finding: &&FindingBody| {
-            finding.step == step.step && finding.confidence != "unexplained"
+        let own = |finding: &&Finding| {
+            finding.step == step.step && finding.confidence != Confidence::Unexplained
         };
         let mut amount = Decimal::ZERO;
         let mut names = Vec::new();
         for finding in body.findings.iter().filter(own) {
             amount = add(amount, finding.amount)?;
             let said = format::plain_instants(&format!("{}: {}", finding.subject, finding.title));
-            names.push((anchor(&finding.id), said));
+            let amount = Figure::new(finding.amount, body.currency).more_or_less();
+            names.push(NamedPart { anchor: anchor(&finding.id), said, amount });
         }
         if !names.is_empty() {
-            steps.push((step.title.clone(), amount, names));
+            steps.push((step.title.to_string(), amount, names));
         }
     }
     steps.push(("Not explained".to_owned(), body.unexplained, Vec::new()));
@@ -234,7 +239,7 @@ pub(crate) fn whole_from_zero(mut ends: Vec<(i128, i128)>) -> Vec<(i128, i128)> 
     ends
 }
 
-pub(crate) fn document(body: &ReportBody) -> Vec<(String, Figure)> {
+pub(crate) fn document(body: &Report) -> Vec<(String, Figure)> {
     let Some(document) = &body.document else { return Vec::new() };
     let figure = |value: Decimal| Figure::new(value, document.currency);
     vec![
@@ -247,7 +252,7 @@ pub(crate) fn document(body: &ReportBody) -> Vec<(String, Figure)> {
 }
 
 pub(crate) fn finding_view(
-    finding: &FindingBody,
+    finding: &Finding,
     figure: &impl Fn(Decimal) -> Figure,
     all: &str,
 ) -> FindingView {
@@ -257,15 +262,15 @@ pub(crate) fn finding_view(
     });
     FindingView {
         anchor: anchor(&finding.id),
-        title: finding.title.clone(),
+        title: finding.title.to_string(),
         subject: format::plain_instants(&finding.subject),
         amount: figure(finding.amount).more_or_less(),
         exact: figure(finding.amount).exact(),
         exact_words: figure(finding.amount).exact_more_or_less(),
-        confidence: finding.confidence.clone(),
+        confidence: format::name_of(&finding.confidence),
         confidence_words: finding.confidence_words.clone(),
-        mover: match finding.mover.as_str() {
-            "nobody" => format!("Nobody: {}", why_nobody(&finding.cause)),
+        mover: match finding.mover {
+            Mover::Nobody => format!("Nobody: {}", finding.cause.why_nobody()),
             mover => move_words(mover).to_owned(),
         },
         parts: finding
@@ -274,11 +279,13 @@ pub(crate) fn finding_view(
             .filter(|part| part.quantity != 0 || !part.amount.is_zero())
             .map(|part| PartView {
                 model: part.model.clone(),
-                meter: part.meter.clone().unwrap_or_default(),
+                meter: part.meter.map(|meter| meter.to_string()).unwrap_or_default(),
                 quantity: match part.quantity {
+                    // Of rows nothing of ours stands beside, money alone was printed.
+                    0 if drill.attempt_count == 0 => "not printed".to_owned(),
                     0 => "the same".to_owned(),
-                    n if n > 0 => format!("{} more", format::count(n.unsigned_abs())),
-                    n => format!("{} less", format::count(n.unsigned_abs())),
+                    n if n > 0 => format!("{} more", format::grouped(n.unsigned_abs())),
+                    n => format!("{} less", format::grouped(n.unsigned_abs())),
                 },
                 amount: figure(part.amount).more_or_less(),
                 exact: figure(part.amount).exact(),
@@ -288,7 +295,7 @@ pub(crate) fn finding_view(
         evidence: finding.evidence.iter().map(|line| format::sentence(line)).collect(),
         which: drill.which.clone(),
         attempts: format::count(drill.attempt_count),
-        sample: drill.attempts.clone(),
+        sample: sample_of(finding),
         requests: (drill.attempt_count > 0).then(|| requests_link(finding)).flatten(),
         all: all.to_owned(),
         rows: row_text(&drill.rows, drill.row_count),
@@ -298,7 +305,7 @@ pub(crate) fn finding_view(
 }
 
 /// The requests of the finding's days, and of its model where it is one.
-pub(crate) fn requests_link(finding: &FindingBody) -> Option<String> {
+pub(crate) fn requests_link(finding: &Finding) -> Option<String> {
     let (first, last) = finding.drill.days?;
     let mut link = format!("/requests?from={first}&to={last}");
     if let [model] = finding.drill.models.as_slice() {
@@ -308,7 +315,7 @@ pub(crate) fn requests_link(finding: &FindingBody) -> Option<String> {
     Some(link)
 }
 
-pub(crate) fn row_text(rows: &[RowBody], count: u64) -> String {
+pub(crate) fn row_text(rows: &[RowRef], count: u64) -> String {
     let shown: Vec<String> = rows.iter().map(|row| row.row.to_string()).collect();
     let more = count.saturating_sub(u64::try_from(rows.len()).unwrap_or(0));
     if more == 0 {
@@ -318,7 +325,7 @@ pub(crate) fn row_text(rows: &[RowBody], count: u64) -> String {
     }
 }
 
-pub(crate) fn compared(body: &ComparedBody) -> [ComparedView; 2] {
+pub(crate) fn compared(body: &Compared) -> [ComparedView; 2] {
     let none = || "not printed".to_owned();
     let counted = |n: u64| {
         if body.counted_attempts == 0 { "not counted".to_owned() } else { format::count(n) }
@@ -349,21 +356,23 @@ pub(crate) fn compared(body: &ComparedBody) -> [ComparedView; 2] {
     ]
 }
 
-pub(crate) fn left_out(body: &ReportBody) -> Vec<(String, String)> {
+pub(crate) fn left_out(body: &Report) -> Vec<(String, String)> {
     let reasons = body.population.attempts_left_out.iter();
-    reasons.map(|(reason, n)| (format::words(reason), format::count(*n))).collect()
+    reasons
+        .map(|(reason, n)| (format::words(&format::name_of(reason)), format::count(*n)))
+        .collect()
 }
 
 /// Findings with the most money first; those of one size keep the order of the bridge.
 pub(crate) fn largest_first<'a>(
-    findings: impl IntoIterator<Item = &'a FindingBody>,
-) -> Vec<&'a FindingBody> {
-    let mut sorted: Vec<&FindingBody> = findings.into_iter().collect();
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<&'a Finding> {
+    let mut sorted: Vec<&Finding> = findings.into_iter().collect();
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.amount.abs()));
     sorted
 }
 
 /// Only what is proven and theirs to answer is claimed.
-pub(crate) fn is_claim(finding: &FindingBody) -> bool {
-    finding.confidence == "proven" && finding.mover == "ask_provider"
+pub(crate) fn is_claim(finding: &Finding) -> bool {
+    finding.confidence == Confidence::Proven && finding.mover == Mover::AskProvider
 }

@@ -10,11 +10,11 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dashboard::attempt_row::unsettled;
 use crate::dashboard::chart::{self, Span};
 use crate::dashboard::format::{self, Money};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::request_usage::{UsageView, usage_view};
-use crate::dashboard::requests::unsettled;
 use crate::dashboard::spend::is_error;
 use crate::dashboard::state::DashboardState;
 use crate::gateway::capture::LARGEST_SIDE;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 
 use crate::dashboard::format;
 use crate::dashboard::page::PageError;
@@ -41,6 +41,17 @@ pub struct RangeChoice {
     pub label: &'static str,
 }
 
+/// One range, and the address of the page over it.
+#[derive(Clone, Debug)]
+pub struct RangeLink {
+    /// For people.
+    pub label: String,
+    /// The page over this range.
+    pub link: String,
+    /// Whether it is the one shown.
+    pub is_current: bool,
+}
+
 /// One filter that is set, and the address without it.
 #[derive(Clone, Debug)]
 pub struct SetFilter {
@@ -55,11 +66,12 @@ pub struct SetFilter {
 /// The ranges offered.
 pub const RANGES: &[RangeChoice] = &[
     RangeChoice { value: "today", label: "Today" },
-    RangeChoice { value: "7d", label: "Last 7 days" },
-    RangeChoice { value: "30d", label: "Last 30 days" },
+    RangeChoice { value: "7d", label: "7 days" },
+    RangeChoice { value: "last-week", label: "Last week" },
+    RangeChoice { value: "30d", label: "30 days" },
     RangeChoice { value: "month", label: "This month" },
     RangeChoice { value: "last-month", label: "Last month" },
-    RangeChoice { value: "year", label: "Last 12 months" },
+    RangeChoice { value: "year", label: "12 months" },
 ];
 
 /// Parameters that narrow the attempts.
@@ -122,6 +134,27 @@ impl View {
     /// The parameters as a query string.
     pub fn query_text(&self) -> String {
         encode(&self.query)
+    }
+
+    /// The ranges offered, and the one shown if it is none of them.
+    pub fn range_links(&self, path: &str) -> Vec<RangeLink> {
+        let offered = RANGES.iter().map(|choice| RangeLink {
+            label: choice.label.to_owned(),
+            link: self.link(path, &[("range", choice.value), ("from", ""), ("to", "")]),
+            is_current: choice.value == self.range,
+        });
+        let mut links: Vec<RangeLink> = offered.collect();
+        if !links.iter().any(|link| link.is_current) {
+            let own = if self.range == "custom" { "Chosen days" } else { &self.range };
+            let link = self.link(path, &[]);
+            links.push(RangeLink { label: own.to_owned(), link, is_current: true });
+        }
+        links
+    }
+
+    /// Whether the form of filters has something in it that the row of ranges does not show.
+    pub fn is_narrowed(&self) -> bool {
+        self.range == "custom" || FILTERS.iter().any(|name| self.query.contains_key(*name))
     }
 
     /// The filters that are set.
@@ -199,6 +232,13 @@ fn read_range(
         "today" => days(1),
         "7d" => days(7),
         "30d" => days(30),
+        "last-week" => {
+            let weekday = i64::from(now.day().weekday().num_days_from_monday());
+            let end = Timestamp::start_of(now.day()).plus_micros(-weekday * DAY_US);
+            let start = end.plus_micros(-7 * DAY_US);
+            let before = ChargePeriod { start: start.plus_micros(-7 * DAY_US), end: start };
+            (ChargePeriod { start, end }, before)
+        }
         "month" => (month.span(), so_far(month, now)),
         "last-month" => whole(month.previous()),
         "year" => {
@@ -226,7 +266,7 @@ fn read_days(query: &Query, now: Timestamp) -> Result<(ChargePeriod, ChargePerio
     let day = |name: &str| match query.get(name) {
         None => Ok(None),
         Some(text) => match text.parse::<NaiveDate>() {
-            Ok(day) if (1970..3000).contains(&chrono::Datelike::year(&day)) => Ok(Some(day)),
+            Ok(day) if (1970..3000).contains(&day.year()) => Ok(Some(day)),
             _ => Err(not_understood(name, "a day like 2026-10-31")),
         },
     };
@@ -292,6 +332,22 @@ mod tests {
         assert!(view(&[("from", "2026-11-02"), ("to", "2026-11-01")]).is_err());
         assert!(view(&[("range", "yesterdayish")]).is_err());
         assert!(view(&[("group", "shoe size")]).is_err());
+    }
+
+    #[test]
+    fn last_week_is_monday_to_sunday() {
+        let week = view(&[("range", "last-week")]).unwrap();
+        assert_eq!(week.period_text(), "9 Nov 2026 to 15 Nov 2026 (UTC)");
+        assert_eq!(span_text(week.previous), "2 Nov 2026 to 8 Nov 2026 (UTC)");
+    }
+
+    #[test]
+    fn the_shown_range_is_among_the_links_and_keeps_the_filters() {
+        let links = view(&[("range", "2026-08"), ("team", "search")]).unwrap().range_links("/");
+        let shown: Vec<&str> =
+            links.iter().filter(|link| link.is_current).map(|link| link.label.as_str()).collect();
+        assert_eq!(shown, ["2026-08"]);
+        assert_eq!(links[0].link, "/?range=today&team=search");
     }
 
     #[test]

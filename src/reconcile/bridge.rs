@@ -1,7 +1,9 @@
 //! The bridge: our total brought to the bill's in the published order, each step booked on its own.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reconcile::causes::{
     alias, class, discount, lines, population, price, quantity, unbilled,
@@ -13,12 +15,12 @@ use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::Worksheet;
 
 /// One row of the bridge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BridgeRow {
     /// The step.
     pub step: Step,
     /// Its heading.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What it adds, in the books' currency.
     #[serde(with = "rust_decimal::serde::str")]
     pub amount: Decimal,
@@ -80,7 +82,7 @@ pub fn rows(sheet: &Worksheet, recorded: Decimal) -> Result<Vec<BridgeRow>, Inex
             amount = add(amount, line.amount)?;
         }
         balance = add(balance, amount)?;
-        rows.push(BridgeRow { step: *step, title: step.title(), amount, balance });
+        rows.push(BridgeRow { step: *step, title: step.title().into(), amount, balance });
     }
     Ok(rows)
 }

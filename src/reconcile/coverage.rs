@@ -1,7 +1,7 @@
 //! Coverage: what share of the billed usage passed through here, and why the rest did not.
 
 use rust_decimal::{Decimal, RoundingStrategy};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::money::exact_mul;
 use crate::reconcile::exact::{Inexact, add, subtract};
@@ -10,7 +10,7 @@ use crate::reconcile::invariants::in_books_currency;
 use crate::reconcile::matching::Matched;
 
 /// Billed usage money by what we saw of it. The parts add up to `billed_usage`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Usage on the bill, in the books' currency.
     #[serde(with = "rust_decimal::serde::str")]

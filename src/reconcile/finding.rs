@@ -1,5 +1,6 @@
 //! A finding: one named cause, its money, its quantities, how sure it is and whose move it is.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -198,7 +199,7 @@ pub enum Level {
 }
 
 /// One named cause with its money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable within a report: cause and subject.
     pub id: String,
@@ -207,7 +208,7 @@ pub struct Finding {
     /// Why.
     pub cause: Cause,
     /// The cause in a few words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What it is about: a model, a key, a line's description.
     pub subject: String,
     /// What it adds to our total, in the books' currency; positive: the bill shows more.
@@ -232,7 +233,7 @@ pub struct Finding {
 }
 
 /// What a finding comes to for one model and meter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The model as matched; empty where the line names none.
     pub model: String,
@@ -247,7 +248,7 @@ pub struct Part {
 }
 
 /// The way from a finding to what is behind it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrillDown {
     /// First and last provider day touched.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -269,7 +270,7 @@ pub struct DrillDown {
 }
 
 /// A row of an imported file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowRef {
     /// The batch.
     pub batch: String,

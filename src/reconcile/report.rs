@@ -1,9 +1,10 @@
 //! The whole report: verdict, coverage, bridge, findings, and what it was made from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::meter::Meter;
@@ -26,10 +27,10 @@ use crate::reconcile::worksheet::CellIndex;
 pub const ALGORITHM: &str = "1";
 
 /// A reconciliation as it is stored, shown and printed. All money in `currency` unless said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Version of this engine's tests and their order.
-    pub algorithm: &'static str,
+    pub algorithm: Cow<'static, str>,
     /// Who bills.
     pub provider: ProviderName,
     /// Whose bill.
@@ -81,7 +82,7 @@ pub struct Report {
 }
 
 /// From the export's total to the document's, in the bill's currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentBridge {
     /// The bill's currency.
     pub currency: Currency,
@@ -103,7 +104,7 @@ pub struct DocumentBridge {
 }
 
 /// Tokens of one model and side, three times.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// The model as matched.
     pub model: String,
@@ -132,7 +133,7 @@ pub struct Compared {
 }
 
 /// How many attempts and rows went where; every one is somewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Population {
     /// Attempts in cells.
     pub attempts_compared: u64,
@@ -147,7 +148,7 @@ pub struct Population {
 }
 
 /// What a report was made from, so that it can be made again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeFrom {
     /// The price table's version.
     pub price_table: String,
@@ -158,7 +159,7 @@ pub struct MadeFrom {
 }
 
 /// One import.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileRef {
     /// Its batch.
     pub batch: String,
@@ -197,7 +198,7 @@ pub fn of(matched: &Matched<'_>) -> Result<Report, Inexact> {
     }
     let agrees = findings.iter().all(|one| one.cause == Cause::Rounding);
     let mut report = Report {
-        algorithm: ALGORITHM,
+        algorithm: ALGORITHM.into(),
         provider: inputs.provider.clone(),
         account: inputs.account.clone(),
         period: inputs.period,
@@ -280,7 +281,7 @@ fn findings(matched: &Matched<'_>) -> Result<Vec<Finding>, Inexact> {
             id: ids[index].clone(),
             step: note.cause.step(),
             cause: note.cause,
-            title: note.cause.title(),
+            title: note.cause.title().into(),
             subject: note.subject.clone(),
             amount: amount.normalize(),
             parts: parts.collect(),

@@ -72,7 +72,9 @@ pub struct OurSide {
 }
 
 /// Why an attempt is in no cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OutOfScope {
     /// In the margin around the period, or on a day the export does not cover.

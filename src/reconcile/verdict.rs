@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 use rust_decimal::{Decimal, RoundingStrategy};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::money::{Currency, canonical_text};
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
@@ -12,7 +12,7 @@ use crate::reconcile::matching::Matched;
 use crate::reconcile::report::Report;
 
 /// How far a month has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum MonthState {
     /// Nothing was imported.
@@ -39,7 +39,7 @@ pub enum MonthState {
 }
 
 /// What a report says first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The month's state in words.
     pub state: String,
@@ -50,7 +50,7 @@ pub struct Verdict {
 }
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// Whose move.
     pub mover: Mover,

@@ -9,6 +9,7 @@ use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
+use crate::sandbox::rates::SandboxModel;
 use crate::sandbox::script::Script;
 use crate::sandbox::words;
 
@@ -27,10 +28,10 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The sandbox's own count of it.
-    pub fn tokens(&self) -> u64 {
+    /// The sandbox's own count of it, as this model counts.
+    pub fn tokens(&self, model: &SandboxModel) -> u64 {
         match self {
-            Self::Text(text) => words::count(text).max(1),
+            Self::Text(text) => model.tokens(words::count(text)).max(1),
             Self::Tool { name, arguments } => {
                 words::count(name) + words::count(&arguments.replace([':', ','], " ")) + 4
             }

@@ -34,9 +34,9 @@ pub async fn messages(
         Ok(call) => call,
         Err(refusal) => return *refusal,
     };
-    let (total, last) = count(&call.body);
+    let (total, last) = count(&call);
     let prefix = cached_prefix(&call.body);
-    let prompt = sandbox.count_prompt(call.key, call.model.served, prefix.as_deref(), total);
+    let prompt = sandbox.count_prompt(call.key, call.model, prefix.as_deref(), total);
     let script = Script::read(&last);
     if let Some(status) = script.status {
         return scripted_error(&call, status);
@@ -47,9 +47,9 @@ pub async fn messages(
         });
     let tool = call.body["tools"][0]["name"].as_str().filter(|_| asks_tool);
     let schema = call.body["tools"][0].get("input_schema");
-    let limit = call.body["max_tokens"].as_u64();
+    let limit = call.body["max_tokens"].as_u64().map(|most| call.model.words_within(most));
     let planned = answer::plan(&script, &last, limit, tool.map(|name| (name, schema)));
-    let output = planned.tokens() + script.reasoning;
+    let output = planned.tokens(call.model) + script.reasoning;
     let account = account_headers(&call);
     let response = if call.body["stream"] == true {
         let events = stream_events(&call, &planned, prompt, output);
@@ -72,7 +72,7 @@ pub async fn count_tokens(
 ) -> Response {
     match open(&sandbox, &headers, &body) {
         Ok(call) => {
-            let body = json!({"input_tokens": count(&call.body).0});
+            let body = json!({"input_tokens": count(&call).0});
             answer::json(StatusCode::OK, &body, &account_headers(&call))
         }
         Err(refusal) => *refusal,
@@ -103,12 +103,13 @@ fn open<'a>(
     Ok(Call { key, model, body, started_at: sandbox.now(), number })
 }
 
-fn count(body: &Value) -> (u64, String) {
-    let messages = body["messages"].as_array().cloned().unwrap_or_default();
+fn count(call: &Call<'_>) -> (u64, String) {
+    let messages = call.body["messages"].as_array().cloned().unwrap_or_default();
     let texts: Vec<String> = messages.iter().map(|message| text_of(&message["content"])).collect();
     let framing = 3 * u64::try_from(messages.len()).unwrap_or(0) + 5;
-    let words = texts.iter().map(|text| words::count(text)).sum::<u64>();
-    let total = framing + words + words::count(&text_of(&body["system"]));
+    let tokens = |text: &str| call.model.tokens(words::count(text));
+    let asked = texts.iter().map(|text| tokens(text)).sum::<u64>();
+    let total = framing + asked + tokens(&text_of(&call.body["system"]));
     (total, texts.last().cloned().unwrap_or_default())
 }
 

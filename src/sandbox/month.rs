@@ -111,7 +111,7 @@ const CLIENTS: &[Client] = &[
         name: "nightly jobs",
         project: "proj_nightly",
         team: "platform",
-        model: "gpt-4o-mini",
+        model: "gpt-4.1",
         calls_a_day: 60,
         question: (80, 600),
         answer: (60, 300),
@@ -135,7 +135,7 @@ const CLIENTS: &[Client] = &[
         name: "assistant",
         project: "wrkspc_assistant",
         team: "assistant",
-        model: "claude-sonnet-4-5",
+        model: "claude-sonnet-5",
         calls_a_day: 80,
         question: (60, 400),
         answer: (200, 700),
@@ -180,11 +180,12 @@ pub fn faults() -> Vec<Fault> {
         cache_read: "0.5",
         cache_write_5m: "",
         output: "30",
+        tokens_per_100_words: 100,
     };
     vec![
         Fault::CachedBilledAsUncached { model: "gpt-5-mini-2025-08-07" },
         Fault::StalePrice { old },
-        Fault::BookedWhenDone { model: "gpt-4o-mini-2024-07-18", after_s: 90 },
+        Fault::BookedWhenDone { model: "gpt-4.1-2025-04-14", after_s: 90 },
         Fault::Discount { pay_permille: 900 },
     ]
 }

@@ -41,7 +41,7 @@ pub async fn chat(
     let framing = 4 * u64::try_from(messages.len()).unwrap_or(0) + 3;
     let total = framing + texts.iter().map(|text| words::count(text)).sum::<u64>();
     let prompt =
-        sandbox.count_prompt(call.key, call.model.served, texts.first().map(String::as_str), total);
+        sandbox.count_prompt(call.key, call.model, texts.first().map(String::as_str), total);
     let last = texts.last().map_or("", String::as_str);
     let script = Script::read(last);
     if let Some(status) = script.status {
@@ -52,7 +52,7 @@ pub async fn chat(
     let tool = call.body["tools"][0]["function"]["name"].as_str().filter(|_| asks_tool);
     let schema = call.body["tools"][0]["function"].get("parameters");
     let planned = answer::plan(&script, last, limit, tool.map(|name| (name, schema)));
-    let output = planned.tokens() + script.reasoning;
+    let output = planned.tokens(call.model) + script.reasoning;
     let usage = chat_usage(prompt, output, script.reasoning);
     let account = account_headers(&call);
     let streams = call.body["stream"] == true;
@@ -101,15 +101,14 @@ pub async fn responses(
     };
     let instructions = call.body["instructions"].as_str().unwrap_or_default().to_owned();
     let total = words::count(&input) + words::count(&instructions) + 7;
-    let prompt =
-        sandbox.count_prompt(call.key, call.model.served, Some(instructions.as_str()), total);
+    let prompt = sandbox.count_prompt(call.key, call.model, Some(instructions.as_str()), total);
     let script = Script::read(&input);
     if let Some(status) = script.status {
         return scripted_error(&call, status);
     }
     let limit = call.body["max_output_tokens"].as_u64();
     let planned = answer::plan(&script, &input, limit, None);
-    let output = planned.tokens() + script.reasoning;
+    let output = planned.tokens(call.model) + script.reasoning;
     let Answer::Text(text) = &planned else { return no_such_path().await };
     let usage = json!({
         "input_tokens": total, "output_tokens": output, "total_tokens": total + output,

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use crate::names::Clock;
 use crate::period::{SECOND_US, Timestamp};
 use crate::sandbox::book::{Book, SandboxKey, Served, Side};
+use crate::sandbox::rates::SandboxModel;
 use crate::sandbox::words;
 
 /// A prompt prefix shorter than this is not cached, as at the real providers.
@@ -95,16 +96,17 @@ impl Sandbox {
     pub fn count_prompt(
         &self,
         key: &SandboxKey,
-        model: &str,
+        model: &SandboxModel,
         prefix: Option<&str>,
         total: u64,
     ) -> CountedPrompt {
-        let prefix_tokens = prefix.map_or(0, words::count);
+        let prefix_tokens = prefix.map_or(0, |text| model.tokens(words::count(text)));
         if prefix_tokens < CACHED_PREFIX_MIN {
             return CountedPrompt { total, ..CountedPrompt::default() };
         }
         let now = self.now();
-        let place = (key.id.clone(), model.to_owned(), words::seed_of(prefix.unwrap_or_default()));
+        let place =
+            (key.id.clone(), model.served.to_owned(), words::seed_of(prefix.unwrap_or_default()));
         let mut cache = match self.cache.lock() {
             Ok(cache) => cache,
             Err(poisoned) => poisoned.into_inner(),

@@ -1,8 +1,9 @@
-//! The sandbox's language: plain words, each of which it counts as one token.
+//! The sandbox's language: plain words, from which it counts tokens.
 
-/// Common English words. The sandbox's own counter counts words; the tokenizers of the real models
+/// Common English words. The sandbox's own counter counts words; the tokenizers of OpenAI's models
 /// happen to keep each of these, with the blank before it, in one token, so that a local count of
-/// sandbox traffic stands close to what the sandbox reports.
+/// sandbox traffic stands close to what the sandbox reports. Claude's split text more finely, so for
+/// them it counts more tokens than words.
 const WORDS: &[&str] = &[
     "the",
     "and",

@@ -1,6 +1,7 @@
 //! The books: the only door to their database.
 
 pub mod accounts;
+pub mod attempt_sets;
 pub mod billed;
 pub mod books;
 pub mod captured;

@@ -86,12 +86,23 @@ pub struct LastAttempt {
     pub currency: Option<Currency>,
 }
 
+/// The team a call named, else the one a person gave its key.
+macro_rules! team {
+    () => {
+        "CASE WHEN team <> '' THEN team ELSE COALESCE(
+           (SELECT r.value FROM remarks r
+            WHERE r.subject = 'credential:' || credential AND r.attribute = 'team'
+            ORDER BY r.id DESC LIMIT 1), '') END"
+    };
+}
+
 /// What is spent, from the sums by hour or by day.
 macro_rules! spend_from {
     ($table:literal, $at:literal) => {
         concat!(
             "SELECT ", $at, " - (", $at, " % $1) AS bucket,
-       CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN team
+       CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model
+               WHEN 'team' THEN ", team!(), "
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
                ELSE workspace END AS grouped_by,
@@ -101,7 +112,7 @@ macro_rules! spend_from {
 FROM ", $table, "
 WHERE ", $at, " >= $3 AND ", $at, " < $4
   AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR model = $6)
-  AND ($7 IS NULL OR team = $7) AND ($8 IS NULL OR app = $8)
+  AND ($7 IS NULL OR ", team!(), " = $7) AND ($8 IS NULL OR app = $8)
   AND ($9 IS NULL OR organization = $9 OR project = $9 OR workspace = $9)
   AND ($10 IS NULL OR credential = $10)
 GROUP BY 1, 2, 3, 4, 5, 6, 7"
@@ -113,7 +124,8 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7"
 macro_rules! attempts_from {
     ($table:literal, $at:literal) => {
         concat!(
-            "SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN team
+            "SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model
+               WHEN 'team' THEN ", team!(), "
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
                ELSE workspace END AS grouped_by,
@@ -123,7 +135,7 @@ macro_rules! attempts_from {
 FROM ", $table, "
 WHERE ", $at, " >= $2 AND ", $at, " < $3
   AND ($4 IS NULL OR provider = $4) AND ($5 IS NULL OR model = $5)
-  AND ($6 IS NULL OR team = $6) AND ($7 IS NULL OR app = $7)
+  AND ($6 IS NULL OR ", team!(), " = $6) AND ($7 IS NULL OR app = $7)
   AND ($8 IS NULL OR organization = $8 OR project = $8 OR workspace = $8)
   AND ($9 IS NULL OR credential = $9)
 GROUP BY 1, 2, 3, 4, 5"

@@ -45,8 +45,10 @@ pub struct AttemptLine {
     pub stream: bool,
     /// The key that paid.
     pub credential: Option<String>,
-    /// Team label.
+    /// Team label, as the caller claimed or proved it.
     pub team: Option<String>,
+    /// The team a person gave the key; it speaks where the call named none.
+    pub given_team: Option<String>,
     /// Application label.
     pub app: Option<String>,
     /// End user.
@@ -66,6 +68,8 @@ pub struct SettledLine {
     pub error: Option<String>,
     /// The model that answered.
     pub model_served: Option<String>,
+    /// The provider's id of the call, from the answer's headers.
+    pub provider_request_id: Option<String>,
     /// Where the quantities come from.
     pub usage_source: String,
     /// What was used, all parts together.
@@ -219,9 +223,12 @@ macro_rules! attempt_lines {
     ($tail:literal) => {
         concat!(
             "
-SELECT i.*, s.outcome, s.http_status, s.error, s.model_served, s.usage_source, s.usage_parts,
-       s.first_byte_us, s.duration_us, s.billing_class,
-       v.status AS price_status, v.total, v.currency
+SELECT i.*, s.outcome, s.http_status, s.error, s.model_served, s.provider_request_id,
+       s.usage_source, s.usage_parts, s.first_byte_us, s.duration_us, s.billing_class,
+       v.status AS price_status, v.total, v.currency,
+       (SELECT r.value FROM remarks r
+        WHERE r.subject = 'credential:' || i.credential AND r.attribute = 'team'
+        ORDER BY r.id DESC LIMIT 1) AS given_team
 FROM intents i
 LEFT JOIN settlements s ON s.attempt = i.attempt
      AND s.revision = (SELECT MAX(revision) FROM settlements WHERE attempt = i.attempt)
@@ -237,7 +244,7 @@ const LIST: &str = attempt_lines!(
     "WHERE i.started_at >= $1 AND i.started_at < $2
   AND ($3 IS NULL OR i.provider = $3)
   AND ($4 IS NULL OR COALESCE(s.model_served, i.model_requested, '') = $4)
-  AND ($5 IS NULL OR COALESCE(i.team, '') = $5) AND ($6 IS NULL OR COALESCE(i.app, '') = $6)
+  AND ($5 IS NULL OR COALESCE(NULLIF(i.team, ''), given_team, '') = $5) AND ($6 IS NULL OR COALESCE(i.app, '') = $6)
   AND ($7 IS NULL OR s.organization = $7 OR s.project = $7 OR s.workspace = $7)
   AND ($8 IS NULL OR COALESCE(i.credential, '') = $8)
   AND ($9 IS NULL OR s.outcome = $9
@@ -287,6 +294,20 @@ pub async fn list(
         .await
         .map_err(StoreError::database("attempts"))?;
     rows.iter().map(read_line).collect()
+}
+
+const OF_ATTEMPTS: &str = attempt_lines!(
+    "WHERE i.attempt IN (SELECT value FROM json_each($1)) ORDER BY i.started_at, i.attempt"
+);
+
+/// These attempts, oldest first; those not in the books are left out.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer or hold what cannot be read.
+pub async fn list_of(books: &Books, attempts: &[String]) -> Result<Vec<AttemptLine>, StoreError> {
+    let wanted = Value::from(attempts.to_vec()).to_string();
+    let rows = sqlx::query(OF_ATTEMPTS).bind(wanted).fetch_all(books.pool()).await;
+    rows.map_err(StoreError::database("attempts"))?.iter().map(read_line).collect()
 }
 
 /// All attempts of a request, in order; also found by the id of one of its attempts. Empty where
@@ -349,6 +370,7 @@ fn read_line(row: &SqliteRow) -> Result<AttemptLine, StoreError> {
         stream: stream != 0,
         credential: get(row, "credential")?,
         team: get(row, "team")?,
+        given_team: get::<Option<String>, _>(row, "given_team")?.filter(|team| !team.is_empty()),
         app: get(row, "app")?,
         end_user: get(row, "end_user")?,
         settled: outcome.map(|outcome| read_settled(row, outcome)).transpose()?,
@@ -365,6 +387,7 @@ fn read_settled(row: &SqliteRow, outcome: String) -> Result<SettledLine, StoreEr
         http_status: get_count_opt(row, "http_status")?,
         error: get(row, "error")?,
         model_served: get(row, "model_served")?,
+        provider_request_id: get(row, "provider_request_id")?,
         usage_source: get(row, "usage_source")?,
         quantities: parts.iter().flat_map(|part| part.quantities.iter()).collect(),
         first_byte_us: get_count_opt(row, "first_byte_us")?,
@@ -462,50 +485,4 @@ fn read_count(row: &SqliteRow) -> Result<CountRecord, StoreError> {
         basis: get(row, "basis")?,
         estimated_parts: get_json(row, "estimated_parts")?,
     })
-}
-
-/// What a provider needs to find a call of ours: when it was sent, and their own ids of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderCall {
-    /// Our attempt.
-    pub attempt: String,
-    /// When it was sent.
-    pub started_at: Timestamp,
-    /// The model that answered, else the one asked for.
-    pub model: Option<String>,
-    /// Their id from the answer's headers.
-    pub provider_request_id: Option<String>,
-    /// Their id in the answer's body.
-    pub provider_response_id: Option<String>,
-}
-
-const CALLS: &str = "
-SELECT i.attempt, i.started_at, COALESCE(s.model_served, i.model_requested) AS model,
-       s.provider_request_id, s.provider_response_id
-FROM json_each($1) wanted
-JOIN intents i ON i.attempt = wanted.value
-LEFT JOIN settlements s ON s.attempt = i.attempt
-     AND s.revision = (SELECT MAX(revision) FROM settlements WHERE attempt = i.attempt)
-ORDER BY i.started_at, i.attempt";
-
-/// The provider's ids of some attempts, oldest first; attempts not in the books are left out.
-///
-/// # Errors
-/// [`StoreError`] where the books do not answer.
-pub async fn provider_calls(
-    books: &Books,
-    attempts: &[String],
-) -> Result<Vec<ProviderCall>, StoreError> {
-    let wanted = Value::from(attempts.to_vec()).to_string();
-    let rows = sqlx::query(CALLS).bind(wanted).fetch_all(books.pool()).await;
-    let read = |row| {
-        Ok(ProviderCall {
-            attempt: get(row, "attempt")?,
-            started_at: Timestamp::from_micros(get(row, "started_at")?),
-            model: get(row, "model")?,
-            provider_request_id: get(row, "provider_request_id")?,
-            provider_response_id: get(row, "provider_response_id")?,
-        })
-    };
-    rows.map_err(StoreError::database("provider ids"))?.iter().map(read).collect()
 }

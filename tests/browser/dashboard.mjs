@@ -1,12 +1,14 @@
 // Walks the demo's dashboard in a headless Chromium as a person would, and looks closely on the way.
-// Reads DASHBOARD, EXPLAINED, EMPTY (addresses), EXPORTS, FIXTURES, PICTURES (folders).
+// Reads DASHBOARD, EXPLAINED, EMPTY (addresses), EXPORTS, FIXTURES, SCHEMAS, PICTURES (folders), and
+// NEXT, the command the demo told to type next.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const { DASHBOARD, EXPLAINED, EMPTY, EXPORTS, FIXTURES, PICTURES } = process.env;
+const { DASHBOARD, EXPLAINED, EMPTY, EXPORTS, FIXTURES, SCHEMAS, PICTURES, NEXT } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const MONTH = EXPLAINED.split("/").at(-1);
 const LAST_DAY = new Date(Date.UTC(...MONTH.split("-").map(Number), 0)).toISOString().slice(0, 10);
@@ -41,9 +43,27 @@ function moneyIsText(value, path = "$") {
   }
 }
 
+// The part of JSON Schema the files in tests/schemas use.
+function fits(schema, value, path = "$") {
+  const kind = value === null ? "null" : Array.isArray(value) ? "array"
+    : Number.isInteger(value) ? "integer" : typeof value;
+  const wanted = [schema.type ?? kind].flat();
+  assert.ok(wanted.includes(kind), `${path} is ${kind}, not ${wanted}`);
+  if (kind === "string" && schema.pattern) assert.match(value, new RegExp(schema.pattern), path);
+  if (kind === "array" && schema.items) value.forEach((item, at) => fits(schema.items, item, `${path}[${at}]`));
+  if (kind === "object") {
+    for (const name of schema.required ?? []) assert.ok(name in value, `${path} lacks ${name}`);
+    for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+      if (name in value) fits(inner, value[name], `${path}.${name}`);
+    }
+  }
+}
+const schemaOf = (name) => JSON.parse(readFileSync(join(SCHEMAS, `${name}.json`), "utf8"));
+
 // A reader of CSV with quotes, enough for our own exports.
-function rowsOf(file) {
-  const [header, ...lines] = readFileSync(join(EXPORTS, file), "utf8").trimEnd().split(/\r?\n/);
+const rowsOf = (file) => rowsIn(readFileSync(join(EXPORTS, file), "utf8"));
+function rowsIn(text) {
+  const [header, ...lines] = text.trimEnd().split(/\r?\n/);
   const cells = (line) =>
     [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].map((found) => found[1].replace(/^"|"$/g, ""));
   const names = header.split(",");
@@ -137,6 +157,7 @@ const pages = {
   accounts: "/accounts",
   invoices: "/invoices",
   prices: "/prices?model=gpt-5-mini",
+  "prices-used": "/prices",
   reconcile: "/reconcile",
   "reconcile-openai": report("openai"),
   "reconcile-anthropic": report("anthropic"),
@@ -149,14 +170,32 @@ const pages = {
   "reconcile-none": "/reconcile/openai/2026-01",
 };
 
+// The schema of each page's twin; the claim's twin is its report's.
+const SCHEMA = {
+  overview: "overview", "overview-month": "overview", requests: "requests", request: "request",
+  "request-failed": "request", accounts: "accounts", invoices: "invoices", prices: "prices",
+  "prices-used": "prices", reconcile: "reconcile", "reconcile-openai": "report",
+  "reconcile-anthropic": "report", "reconcile-behind": "behind", "reconcile-claim": "report",
+  "reconcile-none": "report_missing",
+};
+
 // ---- the walk
+
+await check("the overview opens on the month that has something to tell, and says why", () =>
+  on("/", async (page) => {
+    const said = await twin("/overview.json");
+    assert.equal(said.period.start.slice(0, 7), MONTH);
+    assert.match(await page.locator("main").innerText(), /is shown: .* has traffic on .* so far/);
+    await page.getByRole("link", { name: "Show this month" }).click();
+    assert.match(page.url(), /range=month/);
+  }));
 
 await check("the overview says what was spent, today and before, and how live it is", () =>
   on("/", async (page) => {
-    for (const heading of ["Spend", "Today", "Attempts", "No price", "Usage unknown"]) {
+    for (const heading of ["Spend", "Billed", "Before", "Today", "Attempts", "No price", "Usage unknown"]) {
       assert.equal(await page.locator(".tile h2", { hasText: heading }).first().isVisible(), true, heading);
     }
-    assert.match(await page.locator("#spend").innerText(), /^(\$[\d,]+\.\d\d|< \$0\.01)$/);
+    assert.match(await page.locator("#spend").innerText(), /^\$[\d,]+\.\d\d$/);
     assert.match(await page.locator(".seen").innerText(), /Last request seen .* ago/);
     await page.locator("#pause").click();
     assert.match(await page.locator("#live-state").innerText(), /Paused/);
@@ -179,8 +218,27 @@ await check("the overview's groups add up to its spend, by each dimension", asyn
   }
 });
 
+await check("what team search spent on Claude last week is a few clicks away, and an address", async () => {
+  await on("/", async (page) => {
+    await page.getByRole("navigation", { name: "Range" }).getByText("Last month").click();
+    await page.getByRole("navigation", { name: "Break down by" }).getByText("team", { exact: true }).click();
+    await page.getByRole("link", { name: "support", exact: true }).click();
+    await page.getByRole("navigation", { name: "Break down by" }).getByText("provider", { exact: true }).click();
+    await page.getByRole("link", { name: "anthropic", exact: true }).click();
+    const asked = new URL(page.url()).searchParams;
+    assert.deepEqual([asked.get("range"), asked.get("team"), asked.get("provider")], ["last-month", "support", "anthropic"]);
+    const said = await twin(`/overview.json?${asked}`);
+    assert.ok(decimal(said.spend)[0] > 0n);
+    const rows = rowsIn(await (await fetch(`${DASHBOARD}/requests.csv?${asked}&limit=10000`)).text());
+    assertSame(total(rows.map((row) => row.total || "0")), decimal(said.spend), "its requests");
+  });
+  const week = await twin("/overview.json?range=last-week&team=search&provider=anthropic");
+  assert.equal(new Date(week.period.start).getUTCDay(), 1, "from a Monday");
+});
+
 await check("filters live in the address, narrow the list, and come off one by one", () =>
   on(`/requests?${OF_THE_MONTH}`, async (page) => {
+    assert.equal(await page.locator("details.narrow-by").getAttribute("open"), "", "days of one's own are in the form");
     await page.locator('form.filters input[name="model"]').fill("claude-haiku-4-5-20251001");
     await page.locator('form.filters input[name="team"]').fill("support");
     await page.locator('form.filters button[type="submit"]').click();
@@ -236,6 +294,18 @@ await check("a price is shown with its period and source", () =>
     assert.match(rows[0], /read \d{4}-\d\d-\d\d/);
   }));
 
+await check("the price page opens on the models in use, and a name opens its source", () =>
+  on("/prices", async (page) => {
+    const names = await texts(page.locator("table.models tbody th a"));
+    assert.ok(names.length < 12 && names.includes("gpt-5-mini"), names.join());
+    await page.getByRole("link", { name: "gpt-5-mini", exact: true }).click();
+    const rows = await texts(page.locator("table.prices tbody tr"));
+    assert.ok(rows.length > 5 && rows.every((row) => /^gpt-5-mini\s/.test(row)), rows[0]);
+    assert.match(rows[0], /read \d{4}-\d\d-\d\d/);
+    await page.getByRole("link", { name: "All", exact: true }).click();
+    assert.ok((await page.locator("table.models tbody tr").count()) > 100);
+  }));
+
 const exported = (provider) => {
   const folder = join(FIXTURES, "reconstructed", provider);
   return readdirSync(folder).filter((name) => name.endsWith(".csv")).map((name) => join(folder, name));
@@ -245,6 +315,14 @@ const chosen = [
   exported("anthropic").find((path) => path.includes("cost")),
 ];
 const nameOf = (path) => path.split("/").at(-1);
+
+// A file that names no account asks for one; one the page proposes stays.
+async function fillAccounts(page) {
+  const required = page.locator("input[required]");
+  for (let at = 0; at < (await required.count()); at += 1) {
+    if (!(await required.nth(at).inputValue())) await required.nth(at).fill("fixture");
+  }
+}
 
 await check("two exports dropped on the page are previewed, then imported", () =>
   on("/invoices", async (page) => {
@@ -269,10 +347,7 @@ await check("two exports dropped on the page are previewed, then imported", () =
     assert.match(cards[0], /Still missing\s+the usage export/);
     assert.match(cards[1], /Still missing\s+the Tokens export of the same days/);
     assert.equal((await twin("/invoices.json")).batches.length, before, "nothing is stored by a preview");
-    const required = page.locator("input[required]");
-    for (let at = 0; at < (await required.count()); at += 1) {
-      if (!(await required.nth(at).inputValue())) await required.nth(at).fill("fixture");
-    }
+    await fillAccounts(page);
     await page.locator('form[action="/invoices/import"] button[type="submit"]').click();
     await page.waitForURL((url) => !url.pathname.includes("preview"));
     assert.equal((await twin("/invoices.json")).batches.length, before + 2);
@@ -308,6 +383,23 @@ await check("an import of another month is compared from its own page, and says 
     assert.equal(await page.locator('a.state.partial[href*="/reconcile/anthropic/2026-08"]').count(), 1, "compared, and still partial");
   }));
 
+await check("an export that comes in after a comparison makes it stale, and the page says so", () =>
+  on("/invoices", async (page) => {
+    await choose(page, exported("anthropic").find((path) => path.includes("tokens")));
+    await fillAccounts(page);
+    await page.locator('form[action="/invoices/import"] button[type="submit"]').click();
+    await page.waitForURL((url) => !url.pathname.includes("preview"));
+    await page.goto(`${DASHBOARD}/reconcile`);
+    const stale = page.locator('a.state.stale[href*="/reconcile/anthropic/2026-08"]');
+    assert.match(await stale.innerText(), /stale: an export came in after the comparison/);
+    await stale.click();
+    assert.match(await page.locator(".notice.stale").innerText(), /Stale: an export came in after the comparison/);
+    await look(page, "reconcile-stale");
+    await page.getByRole("button", { name: "Compare again" }).click();
+    await page.waitForLoadState();
+    assert.equal(await page.locator(".notice.stale").count(), 0, "taken in");
+  }));
+
 await check("a hostile file is refused with row and reason, without a script too", () =>
   on("/invoices", async (page) => {
     const before = (await twin("/invoices.json")).batches.length;
@@ -334,7 +426,7 @@ await check("the months lead to the month's explanation", () =>
   on("/reconcile", async (page) => {
     for (const provider of ["openai", "anthropic"]) {
       const link = page.locator(`a.state[href*="${report(provider)}"]`).first();
-      assert.match(await link.innerText(), /reconciled, \$0\.00 unexplained/);
+      assert.match(await link.innerText(), /reconciled, \$0\.00 unexplained\s+bill \$\d+\.\d\d (more|less)/);
     }
     await page.locator(`a.state[href*="${report("openai")}"]`).first().click();
     await page.waitForURL((url) => url.pathname === report("openai"));
@@ -347,7 +439,7 @@ const planted = {
     ["unlogged", "key_crawler"],
     ["cache_class", "gpt-5-mini"],
     ["price_version", "gpt-5.6-sol"],
-    ["timing_", "gpt-4o-mini"],
+    ["timing_", "gpt-4.1-2025-04-14"],
   ],
   anthropic: [["discount", ""]],
 };
@@ -385,6 +477,8 @@ await check("the bill is the export's own sum, and the bypassing key is all its 
   assertSame(total(crawler), decimal(finding.amount), "the bypassing key");
 });
 
+const articleOf = (page, finding) => page.locator(`#finding-${finding.id.replace(/[^A-Za-z0-9]/g, "-")}`);
+
 await check("the credit stands between the export and the document", () =>
   on(report("openai"), async (page) => {
     const { document } = await twin(`${report("openai")}.json`);
@@ -399,7 +493,7 @@ await check("each finding opens the requests behind it, and each request its ari
       const said = await twin(`${report(provider)}.json`);
       assert.equal(await page.locator("article.finding").count(), said.findings.length);
       for (const finding of said.findings) {
-        const article = page.locator("article.finding").filter({ hasText: `${finding.subject}: ${finding.title}` });
+        const article = articleOf(page, finding);
         const text = await article.innerText();
         const behind = article.getByRole("link", { name: /^[\d,]+ requests?$/ });
         if (finding.drill.attempt_count === 0) {
@@ -417,13 +511,46 @@ await check("each finding opens the requests behind it, and each request its ari
   }
 });
 
+await check("the requests behind a finding are paged, cost what the finding says, and download whole", () =>
+  on(report("openai"), async (page) => {
+    const said = await twin(`${report("openai")}.json`);
+    for (const finding of said.findings.filter((one) => one.drill.attempt_count > 0)) {
+      await page.goto(new URL(report("openai"), DASHBOARD).href);
+      const article = articleOf(page, finding);
+      await article.getByRole("link", { name: /^[\d,]+ requests?$/ }).click();
+      const all = await twin(await page.locator("footer a", { hasText: "JSON" }).getAttribute("href"));
+      fits(schemaOf("behind"), all);
+      assert.equal(all.attempts.length, finding.drill.attempt_count);
+      assertSame(total(all.attempts.map((one) => one.total)), decimal(all.spend), "the sum");
+      const theirs = same(decimal(all.spend), total([finding.amount.replace("-", "")]));
+      assert.equal(all.is_their_cost, theirs, finding.id);
+      assert.match(await page.locator("main").innerText(), theirs ? /to the last digit/ : /not the cost itself/);
+    }
+    const largest = said.findings.filter((one) => one.cause === "price_version")[0];
+    await page.goto(`${DASHBOARD}${report("openai")}/requests?account=org-sandbox&finding=${encodeURIComponent(largest.id)}`);
+    const first = await texts(page.locator("table.attempts tbody th"));
+    await page.getByRole("link", { name: "Later" }).click();
+    await page.waitForURL(/page=2/);
+    const second = await texts(page.locator("table.attempts tbody th"));
+    assert.equal(second.length, 100);
+    assert.ok(first.at(-1) <= second[0] && first[0] < second[0], "further on in time");
+    assert.match(await page.locator(".turn").innerText(), /101–200 of \d+/);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.locator("footer a", { hasText: "CSV" }).click(),
+    ]);
+    const rows = rowsIn(readFileSync(await download.path(), "utf8"));
+    assert.equal(download.suggestedFilename(), "requests-behind.csv");
+    assert.equal(rows.length, largest.drill.attempt_count);
+  }, { acceptDownloads: true }));
+
 await check("the claim page holds what is proven and the provider's, with rows and request ids", () =>
   on(report("openai"), async (page) => {
     await page.getByRole("link", { name: /Claim page/ }).click();
     const text = await page.locator("main").innerText();
     assert.match(text, /gpt-5\.6-sol/);
     assert.match(text, /gpt-5-mini/);
-    assert.doesNotMatch(text, /key_crawler|gpt-4o-mini/, "what is ours to fix, or nobody's, is not claimed");
+    assert.doesNotMatch(text, /key_crawler|gpt-4\.1-/, "what is ours to fix, or nobody's, is not claimed");
     assert.match(text, /Rows of cost_\S+\.csv[^:]*: \d+, \d+/);
     assert.match(text, /req_\w+/);
     assert.match(text, /SHA-256 [0-9a-f]{64}/);
@@ -455,6 +582,47 @@ await check("the report prints: verdict, coverage, bridge, hashes and table vers
     assert.equal(edges.breaks, "page");
   }));
 
+await check("the command the demo prints works as it is pasted, and its call is in the books at once", async () => {
+  const answer = JSON.parse(execFileSync("sh", ["-c", NEXT], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+  assert.ok(answer.choices[0].message.content);
+  await on("/?range=today&group=team", async (page) => {
+    await page.getByRole("link", { name: "you", exact: true }).waitFor({ timeout: 15_000 });
+  });
+});
+
+await check("a proposed tie is confirmed on a narrow page without scrolling sideways", () =>
+  on("/accounts", async (page) => {
+    await page.setViewportSize({ width: 360, height: 780 });
+    const button = page.getByRole("button", { name: /^Confirm that/ });
+    const before = await button.count();
+    assert.ok(before > 0, "ties are proposed");
+    const edges = await button.first().boundingBox();
+    assert.ok(edges.x >= 0 && edges.x + edges.width <= 360, `the button ends at ${edges.x + edges.width}`);
+    const name = (await button.first().getAttribute("aria-label")).split(" is ")[1];
+    await button.first().click();
+    await page.locator(".notice").waitFor();
+    assert.equal(await button.count(), before - 1);
+    const { credentials } = await twin("/accounts.json");
+    assert.ok(credentials.some((one) => one.tied_to === name), `${name} is tied`);
+    await page.setViewportSize({ width: 1440, height: 900 });
+    const spends = credentials.map((one) => decimal(one.spend_30_days)).map((one) => level(one, 12));
+    assert.ok(spends.every((spend, at) => at === 0 || spends[at - 1] >= spend), "most spend first");
+  }));
+
+await check("a month is closed by a person, with a name and a note", () =>
+  on(report("anthropic"), async (page) => {
+    await page.getByLabel("Who closes it").fill("Ada, finance");
+    await page.getByLabel("Note").fill("the discount is in the contract");
+    await page.getByRole("button", { name: "Close the month" }).click();
+    await page.waitForURL(/#closing$/);
+    const row = await page.locator("#closing table tbody tr").innerText();
+    assert.match(row, /Ada, finance[\s\S]*the discount is in the contract[\s\S]*✓ this one/);
+    await look(page, "reconcile-closed");
+    await page.goto(`${DASHBOARD}/reconcile`);
+    assert.match(await page.locator(`a.state[href*="${report("anthropic")}"]`).innerText(), /reconciled, \$0\.00 unexplained; closed/);
+    assert.match(await page.locator("table", { hasText: "Not explained" }).innerText(), /Ada, finance/);
+  }));
+
 // ---- every page: twins, access, no script, pictures
 
 for (const [name, path] of Object.entries(pages)) {
@@ -462,7 +630,8 @@ for (const [name, path] of Object.entries(pages)) {
     on(path, async (page, context) => {
       assert.equal(await page.locator("h1").count(), 1, "one main heading");
       const json = await page.locator("footer a", { hasText: "JSON" }).getAttribute("href", { timeout: 2_000 });
-      await twin(json);
+      const said = await twin(json);
+      if (SCHEMA[name]) fits(schemaOf(SCHEMA[name]), said);
       const csv = page.locator("footer a", { hasText: "CSV" });
       if (await csv.count()) {
         const answer = await context.request.get(new URL(await csv.getAttribute("href"), DASHBOARD).href);

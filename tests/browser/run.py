@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures" / "invoices"
+SCHEMAS = HERE.parent / "schemas"
 # A debug build on a busy machine takes its time over a month of 20,000 requests.
 READY_WITHIN_S = 600
 
@@ -32,6 +33,7 @@ class Demo:
         self.said = {}
         self.lines = []
         self.ready = threading.Event()
+        self.told = threading.Event()
         self.process = subprocess.Popen(
             [binary, "demo", "--data", str(data), "--dashboard-listen", f"127.0.0.1:{port}"],
             stdout=subprocess.PIPE,
@@ -47,7 +49,21 @@ class Demo:
             self.said.setdefault(name, rest.strip())
             if name == "Next":
                 self.ready.set()
+            elif self.ready.is_set() and not line.strip():
+                self.told.set()
         self.ready.set()
+        self.told.set()
+
+    def next_command(self):
+        """What it printed to be typed next: the lines from `Next` to the empty one, as one."""
+        self.told.wait(10)
+        start = next(at for at, line in enumerate(self.lines) if line.startswith("Next"))
+        words = [self.lines[start].removeprefix("Next").strip()]
+        for line in self.lines[start + 1 :]:
+            if not line.strip():
+                break
+            words.append(line.strip())
+        return "\n".join(words)
 
     def wait(self):
         self.ready.wait(READY_WITHIN_S)
@@ -104,6 +120,8 @@ def main():
             EMPTY=f"http://127.0.0.1:{empty_port}",
             EXPORTS=str(folder / "data" / "exports"),
             FIXTURES=str(FIXTURES),
+            SCHEMAS=str(SCHEMAS),
+            NEXT=demo.next_command(),
             PICTURES=str(pictures.resolve()),
         )
         walked = subprocess.run(["node", str(script)], cwd=node_folder, env=environment)

@@ -181,3 +181,80 @@ async fn the_usual_band_stands_beside_a_count_and_only_what_is_outside_is_flagge
     assert!(html.contains("Input: for this model 1.20–1.50 ×, here 1.31 ×."), "{html}");
     assert_eq!(html.matches("outside what is usual").count(), 1);
 }
+
+#[tokio::test]
+async fn a_team_given_to_a_key_answers_what_the_team_spent() {
+    let (house, _books) = told().await;
+    let month = "range=last-month";
+    let groups = |body: &Value| -> Vec<(String, u64)> {
+        let lines = body["groups"].as_array().unwrap().iter();
+        let read = |line: &Value| {
+            (line["group"].as_str().unwrap().to_owned(), line["attempts"].as_u64().unwrap())
+        };
+        lines.map(read).collect()
+    };
+    let by_team = format!("/overview.json?{month}&group=team");
+    assert_eq!(groups(&house.json(&by_team).await), [(String::new(), 6)]);
+    let form = "subject=credential%3Acred-1&team=search";
+    is_seen_other(&house.post("/accounts/remark", form).await);
+    let body = house.json(&by_team).await;
+    let mut found = groups(&body);
+    found.sort();
+    assert_eq!(found, [(String::new(), 3), ("search".to_owned(), 3)]);
+    let only = house.json(&format!("/overview.json?{month}&team=search")).await;
+    assert_eq!(only["attempts"]["attempts"], 3);
+    let list = house.json(&format!("/requests.json?{month}&team=search")).await;
+    fits("requests", &list, "/requests.json");
+    let attempts = list["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 3);
+    for attempt in attempts {
+        assert_eq!((&attempt["team"], &attempt["given_team"]), (&Value::Null, &"search".into()));
+    }
+    is_seen_other(&house.post("/accounts/remark", "subject=credential%3Acred-1&team=").await);
+    assert_eq!(groups(&house.json(&by_team).await), [(String::new(), 6)], "taken back");
+}
+
+#[tokio::test]
+async fn the_overview_opens_on_last_month_while_this_one_has_hardly_a_day() {
+    let (house, _books) = told().await;
+    let opened = house.json("/overview.json").await;
+    fits("overview", &opened, "/overview.json");
+    assert_eq!(opened["period"]["start"], "2026-10-01T00:00:00Z");
+    assert_eq!(opened["spend_previous"], Value::Null, "before our books is not zero");
+    let html = text(house.get("/").await).await;
+    assert!(html.contains("October 2026 is shown: November 2026 has traffic on no day so far."));
+    assert!(html.contains("href=\"/?range=month\""), "{html}");
+    let asked = house.json("/overview.json?range=month").await;
+    assert_eq!(asked["period"]["start"], "2026-11-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn the_requests_behind_a_finding_are_listed_with_their_cost_and_page_by_page() {
+    let (house, books) = told().await;
+    let mut unbilled = Node::new(&books);
+    unbilled.call(Call { at: "2026-10-02T08:00:00Z", key: "cred-9", ..Call::default() });
+    unbilled.post_as("node-2").await;
+    is_seen_other(&house.post(&format!("{MONTH}/compare"), "account=org-1").await);
+    let report = house.json(&format!("{MONTH}.json")).await;
+    let findings = report["findings"].as_array().unwrap();
+    let mut with_requests = 0_u32;
+    for finding in findings {
+        let id = finding["id"].as_str().unwrap().replace(' ', "%20");
+        let link = format!("{MONTH}/requests?account=org-1&finding={id}");
+        let body = house.json(&format!("{link}&format=json")).await;
+        fits("behind", &body, &link);
+        assert_eq!(body["amount"], finding["amount"]);
+        assert_eq!(body["attempt_count"], finding["drill"]["attempt_count"]);
+        if body["attempt_count"] != 0 {
+            with_requests += 1;
+            assert_eq!(body["is_their_cost"], true, "what is not billed is missing whole: {body}");
+            assert_eq!(body["spend"], finding["amount"].as_str().unwrap().trim_start_matches('-'));
+        }
+        assert_eq!(house.get(&link).await.status(), StatusCode::OK);
+        let beyond = house.get(&format!("{link}&page=2")).await;
+        assert_eq!(beyond.status(), StatusCode::BAD_REQUEST, "there is one page only");
+    }
+    assert!(with_requests > 0, "{findings:?}");
+    let none = house.get(&format!("{MONTH}/requests?account=org-1&finding=none")).await;
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+}

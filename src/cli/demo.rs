@@ -92,7 +92,8 @@ impl StoryClock {
 
 /// Tells the month and keeps serving until it is stopped.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    telemetry::log::start(Some("warn"));
+    // The simulated month is one long jump of the clock.
+    telemetry::log::start(Some("warn,counterfoil::telemetry::clock_jump=off"));
     block_on(async { finish(tell(arguments).await) })
 }
 

@@ -59,6 +59,17 @@ fn no_requests_in_the_books_is_nothing_to_compare_and_not_a_variance() {
 }
 
 #[test]
+fn a_line_of_nothing_for_nothing_is_no_finding() {
+    let mut case = Case::with_atlas();
+    case.inputs.books_began = Some(instant("2026-11-01T00:00:00Z"));
+    case.line("atlas-1", Meter::Input, None, "3").dimensions.key_name = Some("one".to_owned());
+    case.line("atlas-1", Meter::Output, None, "0").dimensions.key_name = Some("two".to_owned());
+    let report = case.report();
+    let causes: Vec<Cause> = report.findings.iter().map(|finding| finding.cause).collect();
+    assert_eq!(causes, [Cause::BeforeBooks], "{:#?}", report.findings);
+}
+
+#[test]
 fn no_export_is_a_state_and_no_zero_bill() {
     let mut case = Case::with_atlas();
     case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, M, "3.00")]);

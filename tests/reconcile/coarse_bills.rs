@@ -10,7 +10,7 @@ use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
 use rust_decimal::Decimal;
 
-use crate::case::{Case, instant, money, only};
+use crate::case::{Case, instant, money, october, only};
 
 const M: u64 = 1_000_000;
 
@@ -67,6 +67,19 @@ fn a_line_of_nothing_for_nothing_is_no_finding() {
     let report = case.report();
     let causes: Vec<Cause> = report.findings.iter().map(|finding| finding.cause).collect();
     assert_eq!(causes, [Cause::BeforeBooks], "{:#?}", report.findings);
+}
+
+#[test]
+fn nothing_is_proven_to_bypass_books_that_were_down() {
+    for at_most in [None, Some(1_000)] {
+        let mut case = Case::with_atlas();
+        case.inputs.gaps = vec![GapFact { period: october(), at_most }];
+        let line = case.line("atlas-1", Meter::Input, Some(M), "3");
+        line.dimensions.key_name = Some("one".to_owned());
+        let report = case.report();
+        let proven = report.findings.iter().any(|finding| finding.confidence == Confidence::Proven);
+        assert!(!proven, "{:#?}", report.findings);
+    }
 }
 
 #[test]

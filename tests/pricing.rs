@@ -677,6 +677,7 @@ fn an_unpriced_line_has_no_total() {
     assert_eq!((&rated[0]["status"], &rated[0]["total"]), (&json!("unpriced"), &Value::Null));
     assert_eq!(rated[0]["unpriced"][0]["reason"], "model");
     assert_eq!((&rated[1]["status"], &rated[1]["total"]), (&json!("unpriced"), &Value::Null));
+    assert_eq!(rated[1]["model"], "gpt-5");
     assert_eq!(rated[1]["unpriced"][0]["reason"], "no_usage");
 }
 

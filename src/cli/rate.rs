@@ -145,7 +145,8 @@ fn rate_line(bytes: &[u8], number: u64, table: &PriceTable) -> Result<Rated, Lin
     let usage = split_reply(&provider, endpoint, request.as_ref(), &context, &line.response);
     let named = usage.parts.first().and_then(|part| part.model.clone());
     let asked = request.as_ref().and_then(|request| request.get("model")?.as_str());
-    let model = named.or_else(|| asked.map(ModelName::from));
+    let answered = line.response.get("model").and_then(Value::as_str);
+    let model = named.or_else(|| answered.or(asked).map(ModelName::from));
     let unnamed = ModelName::from("");
     let valuation = rate_usage(table, &provider, model.as_ref().unwrap_or(&unnamed), at, &usage);
     let mut rated = printed(model, &usage, valuation);

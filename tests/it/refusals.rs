@@ -151,6 +151,24 @@ async fn a_client_that_reads_only_when_it_has_sent_everything_hears_why_it_was_r
 }
 
 #[tokio::test]
+async fn a_browser_that_uploads_too_much_is_told_so_when_it_has() {
+    let house = House::over("http://127.0.0.1:9").await;
+    let address = house.running.dashboard_addr;
+    let large = vec![b'x'; 51 * 1024 * 1024];
+    let head = format!(
+        "POST /invoices/preview HTTP/1.1\r\nhost: {address}\r\norigin: http://{address}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
+        large.len()
+    );
+    let mut client = Client::connect(address).await;
+    client.write(head.as_bytes()).await;
+    client.write(&large).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("larger than 50 MiB"), "{}", answer.text());
+}
+
+#[tokio::test]
 async fn a_client_that_asks_before_it_sends_is_refused_at_once() {
     let house = House::with("http://127.0.0.1:9", "limits = { body_mib = 1 }").await;
     let mut client = Client::connect(house.running.proxy_addr).await;

@@ -622,6 +622,49 @@ fn a_bad_line_is_answered_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_mark_at_the_start_of_the_file_is_no_part_of_its_first_line() {
+    let line = json!({
+        "provider": "openai", "endpoint": "embeddings", "model": "text-embedding-3-small",
+        "at": NOVEMBER, "response": {"usage": {"prompt_tokens": 8, "total_tokens": 8}},
+    });
+    let rated = rate_lines(format!("\u{feff}{line}\r\n").as_bytes());
+    assert_eq!(rated[0]["total"], "0.00000016");
+}
+
+#[test]
+fn a_count_that_cannot_be_read_leaves_a_part_and_never_the_whole() {
+    let of = |prompt: Value, completion: u64| {
+        json!({
+            "provider": "openai", "endpoint": "chat", "model": "gpt-4o-mini", "at": NOVEMBER,
+            "response": {"usage": {"prompt_tokens": prompt, "completion_tokens": completion}},
+        })
+    };
+    for count in [json!(-5), json!(5.5), json!("5"), json!(true), json!(1e30)] {
+        let rated = &rate_lines(of(count.clone(), 10).to_string().as_bytes())[0];
+        assert_eq!(rated["status"], "partially_priced", "{count}: {rated}");
+        assert_eq!(rated["unpriced"][0]["reason"], "malformed_count");
+        assert_eq!(rated["total"], "0.000006");
+        let rated = &rate_lines(of(count, 0).to_string().as_bytes())[0];
+        assert_eq!((&rated["status"], &rated["total"]), (&json!("unpriced"), &Value::Null));
+    }
+}
+
+#[test]
+fn a_unit_nobody_knows_is_named_and_not_dropped() {
+    let line = json!({
+        "provider": "openai", "endpoint": "chat", "model": "gpt-4o-mini", "at": NOVEMBER,
+        "context": {"units": {"web_searches": 2.0, "moon_phases": 3, "orbits": 0, "code_sessions": null}},
+        "response": {"usage": {"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100}},
+    });
+    let rated = &rate_lines(line.to_string().as_bytes())[0];
+    assert_eq!(rated["status"], "partially_priced");
+    assert_eq!(rated["meters"]["web_search"], 2);
+    let named = &rated["unpriced"];
+    assert_eq!((&named[0]["meter"], &named[0]["quantity"]), (&json!("moon_phases"), &json!(3)));
+    assert_eq!(named.as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn an_unpriced_line_has_no_total() {
     let unknown = json!({
         "provider": "openai", "endpoint": "chat", "at": NOVEMBER,
@@ -634,6 +677,7 @@ fn an_unpriced_line_has_no_total() {
     assert_eq!((&rated[0]["status"], &rated[0]["total"]), (&json!("unpriced"), &Value::Null));
     assert_eq!(rated[0]["unpriced"][0]["reason"], "model");
     assert_eq!((&rated[1]["status"], &rated[1]["total"]), (&json!("unpriced"), &Value::Null));
+    assert_eq!(rated[1]["model"], "gpt-5");
     assert_eq!(rated[1]["unpriced"][0]["reason"], "no_usage");
 }
 
@@ -646,9 +690,15 @@ fn the_price_commands_say_what_is_there_and_what_is_not() {
     let table = builtin();
     assert!(prices::show("gpt-5.6", at(NOVEMBER), &table, &mut output).unwrap());
     let text = String::from_utf8(std::mem::take(&mut output)).unwrap();
-    for part in
-        ["gpt-5.6-sol", "points here", "service_tier=flex", "272001", "times 1.1", "source "]
-    {
+    for part in [
+        "gpt-5.6-sol",
+        "points here",
+        "service_tier=flex",
+        "272001",
+        "times 1.1",
+        "source ",
+        "note a promotion",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!prices::show("gpt-99", at(NOVEMBER), &table, &mut output).unwrap());

@@ -82,7 +82,11 @@ fn describe_providers(config: &Config, text: &mut String) -> Result<(), ConfigEr
             Some(reference) => {
                 let _ = writeln!(text, "api_key = {}", quoted(&hidden(reference)));
             }
-            None => text.push_str("# no api_key: the caller's own key is passed through\n"),
+            None if config.callers.is_empty() => {
+                text.push_str("# no api_key: the caller's own key is passed through\n");
+            }
+            None => text
+                .push_str("# no api_key: callers send gateway tokens, so its calls are refused\n"),
         }
     }
     Ok(())
@@ -120,6 +124,8 @@ mod tests {
         assert!(!shown.contains("very-secret") && !shown.contains("long-random"), "{shown}");
         assert!(!format!("{config:?}").contains("very-secret"));
         assert!(shown.contains("KEPT for this time\ncapture = \"30d\""), "{shown}");
+        assert!(shown.contains("so its calls are refused"), "{shown}");
+        assert!(describe(&read("").unwrap()).unwrap().contains("own key is passed through"));
         read(&shown.replace("(hidden)", "a-long-random-token")).unwrap();
     }
 }

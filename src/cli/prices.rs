@@ -136,9 +136,12 @@ fn list_periods(model: &ModelPrices, output: &mut impl Write) -> io::Result<()> 
 
 fn show_period(period: &PricePeriod, output: &mut impl Write) -> io::Result<()> {
     writeln!(output, "valid {}", Span(period))?;
-    if let Some(SourceEntry { url, via, read_on }) = &period.source {
+    if let Some(SourceEntry { url, via, read_on, note }) = &period.source {
         let via = via.as_ref().map_or(String::new(), |via| format!(" via {via}"));
         writeln!(output, "source {url}{via}, read on {read_on}")?;
+        if let Some(note) = note {
+            writeln!(output, "note {note}")?;
+        }
     }
     for row in &period.rows {
         show_row(row, output)?;

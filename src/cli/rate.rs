@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::meter::{Meter, Quantities};
+use crate::metering::reported::counts::{unit_meter, whole};
 use crate::metering::reported::split_reply;
 use crate::money::{Amount, Currency};
 use crate::names::{Endpoint, ModelName, ProviderName};
@@ -18,6 +19,9 @@ use crate::usage::{Conditions, ReportedUsage, UsageFlag, UsageSource};
 
 /// The longest line read; a longer one is answered with an error and skipped.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+
+/// What some editors begin a UTF-8 file with.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Why a line has no price.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +99,9 @@ pub fn rate(mut input: impl BufRead, mut output: impl Write, table: &PriceTable)
         if read == 0 {
             break;
         }
+        if number == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
         let rated = if bytes.ends_with(b"\n") || (read as u64) < LONGEST_LINE {
             rate_line(&bytes, number, table)
         } else {
@@ -131,15 +138,23 @@ fn rate_line(bytes: &[u8], number: u64, table: &PriceTable) -> Result<Rated, Lin
             known.join(", ")
         )));
     }
-    let context = read_context(line.context.as_ref(), line.units.as_ref()).map_err(field)?;
+    let mut unknown_units = Vec::new();
+    let context = read_context(line.context.as_ref(), line.units.as_ref(), &mut unknown_units)
+        .map_err(field)?;
     let request = with_model(line.request, line.model.as_deref());
     let usage = split_reply(&provider, endpoint, request.as_ref(), &context, &line.response);
     let named = usage.parts.first().and_then(|part| part.model.clone());
     let asked = request.as_ref().and_then(|request| request.get("model")?.as_str());
-    let model = named.or_else(|| asked.map(ModelName::from));
+    let answered = line.response.get("model").and_then(Value::as_str);
+    let model = named.or_else(|| answered.or(asked).map(ModelName::from));
     let unnamed = ModelName::from("");
     let valuation = rate_usage(table, &provider, model.as_ref().unwrap_or(&unnamed), at, &usage);
-    Ok(printed(model, &usage, valuation))
+    let mut rated = printed(model, &usage, valuation);
+    if !unknown_units.is_empty() {
+        rated.status = if rated.status == "priced" { "partially_priced" } else { rated.status };
+        rated.unpriced.append(&mut unknown_units);
+    }
+    Ok(rated)
 }
 
 /// The request as far as it is known: a model given beside it stands in for the one it would name.
@@ -157,12 +172,13 @@ fn with_model(request: Option<Value>, model: Option<&str>) -> Option<Value> {
 fn read_context(
     context: Option<&Map<String, Value>>,
     units: Option<&Map<String, Value>>,
+    unknown: &mut Vec<Value>,
 ) -> Result<Conditions, String> {
     let mut conditions = Conditions::default();
     for (key, value) in context.into_iter().flatten() {
         match value {
             Value::Null => {}
-            Value::Object(inner) if key == "units" => add_units(inner, &mut conditions)?,
+            Value::Object(inner) if key == "units" => add_units(inner, &mut conditions, unknown)?,
             Value::String(word) => conditions.set(key.as_str(), word.as_str()),
             Value::Bool(_) | Value::Number(_) => conditions.set(key.as_str(), value.to_string()),
             Value::Array(_) | Value::Object(_) => {
@@ -171,15 +187,27 @@ fn read_context(
         }
     }
     if let Some(units) = units {
-        add_units(units, &mut conditions)?;
+        add_units(units, &mut conditions, unknown)?;
     }
     Ok(conditions)
 }
 
-fn add_units(units: &Map<String, Value>, conditions: &mut Conditions) -> Result<(), String> {
-    for (name, count) in units {
-        match count.as_u64() {
-            Some(count) => conditions.set(format!("units.{name}"), count.to_string()),
+/// Takes the units; those of no meter are left, by name, as what has no price.
+fn add_units(
+    units: &Map<String, Value>,
+    conditions: &mut Conditions,
+    unknown: &mut Vec<Value>,
+) -> Result<(), String> {
+    for (name, count) in units.iter().filter(|(_, count)| !count.is_null()) {
+        match whole(count) {
+            Some(0) => {}
+            Some(quantity) if unit_meter(name).is_none() => unknown.push(serde_json::json!({
+                "meter": name,
+                "quantity": quantity,
+                "reason": "unit",
+                "because": "no meter of this version counts this unit",
+            })),
+            Some(quantity) => conditions.set(format!("units.{name}"), quantity.to_string()),
             None => return Err(format!("units.{name}: a whole number is expected")),
         }
     }
@@ -188,6 +216,12 @@ fn add_units(units: &Map<String, Value>, conditions: &mut Conditions) -> Result<
 
 fn printed(model: Option<ModelName>, usage: &ReportedUsage, valuation: Valuation) -> Rated {
     let mut unpriced: Vec<Value> = valuation.unpriced.iter().map(printed_unpriced).collect();
+    if usage.flags.contains(&UsageFlag::MalformedCount) {
+        unpriced.push(serde_json::json!({
+            "reason": "malformed_count",
+            "because": "the usage holds a count that is no whole number; it is in no meter",
+        }));
+    }
     let status = match valuation.status {
         ValuationStatus::Priced | ValuationStatus::NotMetered => "priced",
         ValuationStatus::PartiallyPriced => "partially_priced",

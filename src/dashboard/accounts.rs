@@ -69,7 +69,8 @@ struct CredentialLine {
     first: String,
     #[serde(skip)]
     last: String,
-    spend_30_days: Money,
+    /// `None` where nothing of it has a price: unknown, not zero.
+    spend_30_days: Option<Money>,
     currency: Currency,
     attempts_30_days: u64,
     name: String,
@@ -149,9 +150,9 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
     let cells = overview::spend(&state.books, &filter, by, 31 * DAY_US).await?;
     let attempts = overview::attempts(&state.books, &filter, by).await?;
     let currency = spend::total(&cells, |_| true).leading();
-    let sums: BTreeMap<String, (Money, u64)> = spend::groups(&cells, &attempts, currency)
+    let sums: BTreeMap<String, (Option<Money>, u64)> = spend::groups(&cells, &attempts, currency)
         .into_iter()
-        .map(|sum| (sum.group.clone(), (sum.spent.of(currency), sum.attempts)))
+        .map(|sum| (sum.group.clone(), (sum.spend(currency), sum.attempts)))
         .collect();
     let remarks = store::remarks(&state.books).await?;
     let since = BillingPeriod::containing(now).previous().previous();
@@ -159,12 +160,14 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
     let on_bills = ties::on_bills(state, since, &credentials, &remarks).await?;
     let proposals = ties::proposals(state, since, &credentials, &remarks, &on_bills).await?;
     let line = |known: CredentialRecord| {
-        let none = (Money::new(crate::money::Amount::ZERO, currency), 0);
+        let none = (Some(Money::new(crate::money::Amount::ZERO, currency)), 0);
         let sum = sums.get(&known.credential).copied().unwrap_or(none);
-        credential_line(known, sum, &remarks, &on_bills)
+        credential_line(known, currency, sum, &remarks, &on_bills)
     };
     let mut credentials: Vec<CredentialLine> = credentials.into_iter().map(line).collect();
-    credentials.sort_by_key(|line| (Reverse(line.spend_30_days.amount), Reverse(line.last_used)));
+    // A spend that is not known comes after every one that is.
+    let spent = |line: &CredentialLine| line.spend_30_days.map(|spend| spend.amount);
+    credentials.sort_by_key(|line| (Reverse(spent(line)), Reverse(line.last_used)));
     Ok(Accounts {
         chrome: Chrome::new(state, "Accounts", "/accounts", "/accounts", ""),
         credentials,
@@ -178,7 +181,8 @@ async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageErr
 
 fn credential_line(
     known: CredentialRecord,
-    (spend, attempts): (Money, u64),
+    currency: Currency,
+    (spend, attempts): (Option<Money>, u64),
     remarks: &Remarks,
     on_bills: &[BilledName],
 ) -> CredentialLine {
@@ -189,7 +193,7 @@ fn credential_line(
         kind_text: format::words(&known.kind),
         first: format::instant(known.first_used),
         last: format::instant(known.last_used),
-        currency: spend.currency,
+        currency,
         spend_30_days: spend,
         attempts_30_days: attempts,
         name: word("name").unwrap_or_default(),
@@ -223,7 +227,7 @@ impl Page for Accounts {
                 CsvCell::text(&line.kind),
                 CsvCell::text(line.first_used.to_string()),
                 CsvCell::text(line.last_used.to_string()),
-                CsvCell::number(Some(line.spend_30_days.amount)),
+                CsvCell::number(line.spend_30_days.map(|spend| spend.amount)),
                 CsvCell::text(line.currency.as_str()),
                 CsvCell::number(Some(line.attempts_30_days)),
                 CsvCell::text(&line.name),

@@ -375,12 +375,13 @@ impl Overview {
             vec![
                 CsvCell::text(&line.group),
                 CsvCell::text(&line.label),
-                CsvCell::number(Some(line.spend.amount)),
+                CsvCell::number(line.spend.map(|spend| spend.amount)),
                 CsvCell::text(self.currency.as_str()),
                 CsvCell::number(Some(line.attempts)),
                 CsvCell::number(Some(line.errors)),
                 CsvCell::number(Some(line.input_tokens)),
                 CsvCell::number(Some(line.output_tokens)),
+                CsvCell::number(Some(line.attempts_without_price)),
             ]
         };
         CsvTable {
@@ -394,6 +395,7 @@ impl Overview {
                 "errors",
                 "input_tokens",
                 "output_tokens",
+                "attempts_without_price",
             ],
             rows: self.groups.iter().map(row).collect(),
         }

@@ -17,13 +17,15 @@ use crate::store::overview::{Dimension, SpendCell};
 pub(crate) struct GroupLine {
     pub(crate) group: String,
     pub(crate) label: String,
-    pub(crate) spend: Money,
+    /// `None` where nothing of the group has a price: unknown, not zero.
+    pub(crate) spend: Option<Money>,
     #[serde(skip)]
     pub(crate) share: String,
     /// The same in whole percent, to be drawn.
     #[serde(skip)]
     pub(crate) share_percent: u128,
     pub(crate) attempts: u64,
+    pub(crate) attempts_without_price: u64,
     pub(crate) errors: u64,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
@@ -92,7 +94,6 @@ pub(crate) fn billed_tile(
 
 pub(crate) fn group_line(view: &View, sum: &GroupSum, all: Money, label: String) -> GroupLine {
     let spend = sum.spent.of(all.currency);
-    let tokens = sum.input + sum.output;
     let thousandfold = Amount::from_pico(spend.amount.pico().saturating_mul(1_000));
     let thousand = Money::new(thousandfold, spend.currency);
     let part = spend.amount.pico().unsigned_abs();
@@ -106,14 +107,15 @@ pub(crate) fn group_line(view: &View, sum: &GroupSum, all: Money, label: String)
         share: format::percent(part, all.amount.pico().unsigned_abs()),
         share_percent: part.saturating_mul(100) / all.amount.pico().unsigned_abs().max(1),
         attempts: sum.attempts,
+        attempts_without_price: sum.without_price,
         errors: sum.errors,
         input_tokens: sum.input,
         output_tokens: sum.output,
-        spend_per_attempt: spend.per(sum.attempts),
-        spend_per_1k_tokens: thousand.per(tokens),
+        spend_per_attempt: spend.per(sum.attempts.saturating_sub(sum.without_price)),
+        spend_per_1k_tokens: thousand.per(sum.priced_tokens),
         only: view.link("/", &[(parameter, value)]),
         requests: view.link("/requests", &[(parameter, value), ("group", "")]),
-        spend,
+        spend: sum.spend(all.currency),
         group: sum.group.clone(),
     }
 }

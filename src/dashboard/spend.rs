@@ -31,6 +31,10 @@ pub struct GroupSum {
     pub input: u64,
     /// Output tokens, reasoning included.
     pub output: u64,
+    /// Attempts whose price or usage is unknown, whole or in part.
+    pub without_price: u64,
+    /// Tokens with a price, of either side.
+    pub priced_tokens: u64,
 }
 
 /// One meter's sums.
@@ -79,6 +83,15 @@ pub struct AttemptSums {
 /// How many series a chart tells apart; the rest are drawn as one.
 pub const SERIES: usize = 7;
 
+impl GroupSum {
+    /// What the group spent, in one currency; `None` where all of it is unknown.
+    pub fn spend(&self, currency: Currency) -> Option<Money> {
+        let spent = self.spent.of(currency);
+        let is_unknown = self.without_price > 0 && spent.amount.is_zero();
+        (!is_unknown).then_some(spent)
+    }
+}
+
 impl Purse {
     /// Adds a sum, saturating.
     pub fn add(&mut self, currency: Currency, amount: Amount) {
@@ -118,6 +131,14 @@ pub fn is_error(outcome: &str) -> bool {
     !matches!(outcome, "completed" | "cache_hit" | "client_gone")
 }
 
+fn is_unknown(cell: &AttemptCell) -> bool {
+    matches!(cell.usage_source.as_str(), "absent" | "awaiting")
+}
+
+fn is_unpriced(cell: &AttemptCell) -> bool {
+    matches!(cell.price_status.as_str(), "unpriced" | "partially_priced")
+}
+
 /// The sum of cells that a predicate picks.
 pub fn total(cells: &[SpendCell], pick: impl Fn(&SpendCell) -> bool) -> Purse {
     let mut purse = Purse::default();
@@ -135,11 +156,15 @@ pub fn groups(cells: &[SpendCell], attempts: &[AttemptCell], by: Currency) -> Ve
         sum.spent.add(cell.currency, cell.amount);
         sum.input += if cell.meter.is_input() { cell.quantity } else { 0 };
         sum.output += if cell.meter.is_output() { cell.quantity } else { 0 };
+        let is_token = cell.meter.is_input() || cell.meter.is_output();
+        sum.priced_tokens += if is_token && cell.priced { cell.quantity } else { 0 };
     }
     for cell in attempts {
         let sum = sums.entry(&cell.group).or_default();
         sum.attempts += cell.attempts;
         sum.errors += if is_error(&cell.outcome) { cell.attempts } else { 0 };
+        let unknown = is_unknown(cell) || is_unpriced(cell);
+        sum.without_price += if unknown { cell.attempts } else { 0 };
     }
     let mut sorted: Vec<GroupSum> =
         sums.into_iter().map(|(group, sum)| GroupSum { group: group.to_owned(), ..sum }).collect();
@@ -178,9 +203,8 @@ pub fn attempt_sums(cells: &[AttemptCell]) -> AttemptSums {
         let when = |holds: bool| if holds { n } else { 0 };
         sums.attempts += n;
         sums.errors += when(is_error(&cell.outcome));
-        sums.unknown += when(matches!(cell.usage_source.as_str(), "absent" | "awaiting"));
-        sums.unpriced +=
-            when(matches!(cell.price_status.as_str(), "unpriced" | "partially_priced"));
+        sums.unknown += when(is_unknown(cell));
+        sums.unpriced += when(is_unpriced(cell));
         sums.uncertain += when(cell.billing_class == "uncertain");
         sums.cache_hits += when(cell.outcome == "cache_hit");
         sums.outside_bill += when(cell.billing_class == "outside_bill");

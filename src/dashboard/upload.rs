@@ -1,13 +1,19 @@
 //! The upload of exports: files are previewed, kept for a while, and imported on a second word.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::State;
+use axum::body::Body;
 use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 
 use crate::bookkeeping::import::{
     ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
@@ -20,6 +26,11 @@ use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};
 use crate::invoice::refusal::Problem;
 use crate::names::new_id;
+
+/// How much of an upload that is too large is read on, in bytes, and how long for its next piece.
+const MOST_READ_ON: usize = 1 << 30;
+const READ_ON_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The preview of an upload.
 #[derive(Template)]
 #[template(path = "upload.html")]
@@ -55,8 +66,8 @@ struct ProblemView {
 }
 
 /// `POST /invoices/preview`: reads the files and stores nothing.
-pub async fn upload(State(state): State<Arc<DashboardState>>, form: Multipart) -> Response {
-    let answer = match read_upload(form).await {
+pub async fn upload(State(state): State<Arc<DashboardState>>, request: Request) -> Response {
+    let answer = match receive(request).await {
         Ok((files, account)) => make_preview(&state, files, account).await,
         Err(error) => Err(error),
     };
@@ -74,6 +85,31 @@ pub async fn import_upload(
     match run_import(&state, &form).await {
         Ok(notice) => see_other(&format!("/invoices?notice={}", encode_text(&notice))),
         Err(error) => error.reply(&state, Face::Html),
+    }
+}
+
+async fn receive(request: Request) -> Result<(Vec<ExportFile>, String), PageError> {
+    let said = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length: Option<usize> = said.and_then(|length| length.parse().ok());
+    if length.is_some_and(|length| length > UPLOAD_LIMIT) {
+        read_on(request.into_body()).await;
+        return Err(too_large());
+    }
+    match Multipart::from_request(request, &()).await {
+        Ok(form) => read_upload(form).await,
+        Err(error) => Err(PageError::NotUnderstood(error.body_text())),
+    }
+}
+
+/// Reads what is too much and keeps nothing of it: a browser whose connection ends under its hands
+/// shows that instead of the reason.
+async fn read_on(mut body: Body) {
+    let mut read = 0;
+    while read < MOST_READ_ON {
+        match timeout(READ_ON_PATIENCE, body.frame()).await {
+            Ok(Some(Ok(frame))) => read += frame.data_ref().map_or(0, Bytes::len),
+            _ => return,
+        }
     }
 }
 
@@ -99,14 +135,17 @@ async fn read_upload(mut form: Multipart) -> Result<(Vec<ExportFile>, String), P
 }
 
 fn too_much(error: &MultipartError) -> PageError {
-    PageError::NotUnderstood(if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        format!(
-            "The upload is larger than {} MiB. Import it on the machine: counterfoil import FILE",
-            UPLOAD_LIMIT >> 20
-        )
-    } else {
-        format!("The upload broke off: {}", error.body_text())
-    })
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large();
+    }
+    PageError::NotUnderstood(format!("The upload broke off: {}", error.body_text()))
+}
+
+fn too_large() -> PageError {
+    PageError::NotUnderstood(format!(
+        "The upload is larger than {} MiB. Import it on the machine: counterfoil import FILE",
+        UPLOAD_LIMIT >> 20
+    ))
 }
 
 fn choice(state: &DashboardState, account: &str) -> ImportChoice {

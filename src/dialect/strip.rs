@@ -137,35 +137,46 @@ fn put_event(event: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(event);
         return;
     }
-    let Some(data) = only_data(event) else {
-        out.extend_from_slice(event);
-        return;
+    let lines = data_lines(event);
+    let values = lines.iter().filter_map(|line| event.get(line.clone()));
+    let json: Cow<'_, [u8]> = match lines.as_slice() {
+        [only] => Cow::Borrowed(event.get(only.clone()).unwrap_or_default()),
+        _ => Cow::Owned(values.collect::<Vec<_>>().join(&b'\n')),
     };
-    let json = event.get(data.clone()).unwrap_or_default();
-    match judge(json) {
+    match judge(&json) {
         Some(Verdict::Drop) => {}
-        Some(Verdict::Cut(cut)) => {
-            out.extend_from_slice(event.get(..data.start + cut.start).unwrap_or_default());
-            out.extend_from_slice(event.get(data.start + cut.end..).unwrap_or_default());
-        }
+        Some(Verdict::Cut(cut)) => put_without(event, &lines, &cut, out),
         None => out.extend_from_slice(event),
     }
 }
 
-/// Where an event's one `data:` value stands; `None` where there is none or several.
-fn only_data(event: &[u8]) -> Option<Range<usize>> {
-    let mut found = None;
+/// The event less a range of its data, which may go over several of its lines.
+fn put_without(event: &[u8], lines: &[Range<usize>], cut: &Range<usize>, out: &mut Vec<u8>) {
+    let (mut copied, mut data_start) = (0, 0);
+    for line in lines {
+        let in_event =
+            |at: usize| line.start + at.clamp(data_start, data_start + line.len()) - data_start;
+        out.extend_from_slice(event.get(copied..in_event(cut.start)).unwrap_or_default());
+        copied = in_event(cut.end);
+        data_start += line.len() + 1;
+        if cut.end < data_start {
+            break;
+        }
+    }
+    out.extend_from_slice(event.get(copied..).unwrap_or_default());
+}
+
+/// Where an event's `data:` values stand.
+fn data_lines(event: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::with_capacity(1);
     let mut start = 0;
-    while start < event.len() {
-        let rest = event.get(start..)?;
+    while let Some(rest) = event.get(start..).filter(|rest| !rest.is_empty()) {
         let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let line = rest.get(..length)?;
+        let line = rest.get(..length).unwrap_or_default();
         let line = line.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(line);
         if let Some(value) = field(line, b"data") {
             let end = start + length;
-            if found.replace(end - value.len()..end).is_some() {
-                return None;
-            }
+            found.push(end - value.len()..end);
         }
         start += length + 1;
     }
@@ -227,6 +238,8 @@ mod tests {
         "data: {\"choices\":[{\"usage\":null}]}\n\n",
         "data: {\"choices\":[{}],\"usage\":{\"total_tokens\":1}}\n\n",
         "data: {\"error\":\ndata: {\"usage\":null}}\n\n",
+        "data: {\"id\":\"1\",\r\ndata:\"choices\":[{}],\r\ndata: \"usage\":\r\ndata: null,\"x\":1}\r\n\r\n",
+        "data: {\"choices\":[],\nid: 7\ndata: \"usage\":{\"prompt_tokens\":1}}\n\n",
         "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n",
         "data: {\"id\":\"1\",\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
         "data: {\"choices\": [ ],\"usage\":{\"prompt_tokens\":1}}\r\n\r\n",
@@ -244,6 +257,7 @@ mod tests {
         "data: {\"choices\":[{\"usage\":null}]}\n\n",
         "data: {\"choices\":[{}],\"usage\":{\"total_tokens\":1}}\n\n",
         "data: {\"error\":\ndata: {\"usage\":null}}\n\n",
+        "data: {\"id\":\"1\",\r\ndata:\"choices\":[{}]\r\ndata: \r\ndata: ,\"x\":1}\r\n\r\n",
         "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",
         "data: not json \"usage\":null\n\n",
         "data: [DONE]\n\n",

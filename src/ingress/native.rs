@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, UPGRADE};
+use http::request::Parts as Head;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -63,6 +64,11 @@ pub struct IngressOptions {
 /// How long a metered body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(600);
 
+/// How much of a refused request is read on, in bytes.
+const MOST_READ_ON: usize = 256 * 1024 * 1024;
+/// How long its next piece is waited for.
+const READ_ON_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The routes of the proxy.
 pub fn router(options: IngressOptions) -> Router {
     let named = |provider: Provider| (provider.name.as_str().to_owned(), Arc::new(provider));
@@ -90,18 +96,38 @@ async fn ready(State(ingress): State<Ingress>) -> Response {
 
 async fn call(State(ingress): State<Ingress>, request: Request<Body>) -> Response {
     let guessed = guess_dialect(request.uri().path(), request.headers());
+    let waits_for_leave = request.headers().contains_key(EXPECT);
     let parts = &*ingress.parts;
-    match parts.call(request).await {
+    let (head, mut body) = request.into_parts();
+    match parts.call(head, &mut body).await {
         Ok(reply) => reply,
-        Err((dialect, refusal)) => refusal.reply(dialect.unwrap_or(guessed)),
+        Err((dialect, refusal)) => {
+            let request = parts.gateway.new_request_id();
+            tracing::info!(%request, code = refusal.code, "a request was refused");
+            if !waits_for_leave {
+                read_on(body).await;
+            }
+            refusal.reply(dialect.unwrap_or(guessed), request)
+        }
+    }
+}
+
+/// Reads what a refused client still sends, within bounds: most clients read no answer before
+/// they have sent their whole request, and one whose connection ends under its hands never sees it.
+async fn read_on(mut body: Body) {
+    let mut read = 0;
+    while read < MOST_READ_ON {
+        match tokio::time::timeout(READ_ON_PATIENCE, body.frame()).await {
+            Ok(Some(Ok(frame))) => read += frame.data_ref().map_or(0, Bytes::len),
+            _ => return,
+        }
     }
 }
 
 type Refused = (Option<Dialect>, Refusal);
 
 impl Parts {
-    async fn call(&self, request: Request<Body>) -> Result<Response, Refused> {
-        let (head, body) = request.into_parts();
+    async fn call(&self, head: Head, body: &mut Body) -> Result<Response, Refused> {
         let path = head.uri.path();
         let native = native::read(path)
             .map_err(|error| (None, refusal(400, "unusable_path", error.to_string())))?;
@@ -127,10 +153,14 @@ impl Parts {
                 .map_err(|error| refused(refusal(400, "duplicate_member", error.to_string())))?;
             (CallBody::Whole(bytes), facts)
         } else if carries_form(&route, &head.headers) {
-            let (body, facts) = form::begin(&head.headers, body).await.map_err(refused)?;
+            let (body, facts) =
+                form::begin(&head.headers, std::mem::take(body)).await.map_err(refused)?;
             (body, facts)
         } else {
-            (self.streamed(&head.method, &head.headers, body), RequestFacts::default())
+            (
+                self.streamed(&head.method, &head.headers, std::mem::take(body)),
+                RequestFacts::default(),
+            )
         };
         let labels = labels::read(&native, &head.headers, facts.claimed_user.as_deref(), caller);
         let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
@@ -239,7 +269,7 @@ impl Parts {
         }))
     }
 
-    async fn collect(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    async fn collect(&self, headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Refusal> {
         let limit = self.body_limit;
         let too_large = || {
             let mib = limit / (1024 * 1024);

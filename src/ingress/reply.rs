@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::dialect::endpoint::Dialect;
 use crate::dialect::error::OwnError;
 use crate::gateway::error::FailedCall;
+use crate::names::RequestId;
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 
@@ -23,17 +24,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// In this dialect.
-    pub fn reply(&self, dialect: Dialect) -> Response {
+    /// In this dialect. Nothing was sent and nothing is on record; the id is in the log.
+    pub fn reply(&self, dialect: Dialect, request: RequestId) -> Response {
+        let request = request.to_string();
         let error = OwnError {
             status: self.status,
             code: self.code,
             message: &self.message,
             param: None,
-            request_id: None,
+            request_id: Some(&request),
         };
         let mut reply = json(self.status, error.to_json(dialect));
-        // Nothing was sent and nothing is on record, so there is no id to look up.
+        put_request_id(&mut reply, &request);
         reply.headers_mut().insert(ATTEMPTS, HeaderValue::from_static("0"));
         reply
     }
@@ -52,15 +54,19 @@ pub fn failed(dialect: Dialect, failed: &FailedCall) -> Response {
         request_id: Some(&request),
     };
     let mut reply = json(status, error.to_json(dialect));
+    put_request_id(&mut reply, &request);
     let headers = reply.headers_mut();
-    if let Ok(value) = HeaderValue::try_from(request.as_str()) {
-        headers.insert(HeaderName::from_static("x-counterfoil-request-id"), value);
-    }
     headers.insert(ATTEMPTS, HeaderValue::from(failed.attempts));
     if let Some(seconds) = failed.error.retry_after_s() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     reply
+}
+
+fn put_request_id(reply: &mut Response, request: &str) {
+    if let Ok(value) = HeaderValue::try_from(request) {
+        reply.headers_mut().insert(HeaderName::from_static("x-counterfoil-request-id"), value);
+    }
 }
 
 fn json(status: u16, body: String) -> Response {

@@ -8,7 +8,7 @@ use crate::pricing::price::Factor;
 use crate::pricing::select::Multiplier;
 use crate::pricing::table::{Lookup, PriceTable, ProviderPrices};
 use crate::pricing::version::multiplied_rate_id;
-use crate::usage::{ModelUsage, ReportedUsage, UsageSource};
+use crate::usage::{ModelUsage, ReportedUsage, UsageFlag, UsageSource};
 
 /// The version of the arithmetic; a change of any result raises it.
 pub const ENGINE: &str = "1";
@@ -57,9 +57,12 @@ struct Rated {
 }
 
 fn status_of(usage: &ReportedUsage, rated: &Rated) -> ValuationStatus {
-    match (rated.charges.is_empty(), rated.unpriced.is_empty()) {
+    // A count that could not be read is in no meter: what is left is a part, not the whole.
+    let is_whole = !usage.flags.contains(&UsageFlag::MalformedCount);
+    match (rated.charges.is_empty(), rated.unpriced.is_empty() && is_whole) {
         (false, true) => ValuationStatus::Priced,
         (false, false) => ValuationStatus::PartiallyPriced,
+        (true, false) if rated.unpriced.is_empty() => ValuationStatus::NoUsage,
         (true, false) => ValuationStatus::Unpriced,
         (true, true) if usage.source == UsageSource::NotMetered => ValuationStatus::NotMetered,
         // Zeros that were reported cost nothing; silence is not a zero.

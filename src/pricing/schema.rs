@@ -106,6 +106,9 @@ pub struct SourceEntry {
     pub via: Option<String>,
     /// The day it was read, `YYYY-MM-DD`.
     pub read_on: String,
+    /// What the page itself says against trusting the price for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A price per so many units.

@@ -130,7 +130,9 @@ impl Owners {
             by_key.values().map(|(credential, confirmed)| (credential, *confirmed)).collect();
         let every_credential_is_tied =
             every_attempt_has_a_credential && credentials.iter().all(|one| tied.contains_key(one));
+        // Where nothing passed, nothing is confirmed: the month may have been one long gap.
         let every_tie_is_confirmed = every_credential_is_tied
+            && !credentials.is_empty()
             && credentials.iter().all(|one| tied.get(one).copied().unwrap_or(false));
         let tied_credentials = tied.keys().map(|one| (*one).clone()).collect();
         let mut owners = Self {

@@ -130,6 +130,58 @@ async fn a_body_beyond_the_limit_is_refused_and_an_unmetered_one_streams_through
 }
 
 #[tokio::test]
+async fn a_client_that_reads_only_when_it_has_sent_everything_hears_why_it_was_refused() {
+    let upstream = Upstream::json("{}").await;
+    let house = House::with(&upstream.url(), "limits = { body_mib = 1 }").await;
+    let large = vec![b'x'; 24 * 1024 * 1024];
+    for (path, code) in [("chat/completions", "body_too_large"), ("v1/files", "doubled_version")] {
+        let mut client = Client::connect(house.running.proxy_addr).await;
+        let head = format!(
+            "POST /openai/v1/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            large.len()
+        );
+        client.write(head.as_bytes()).await;
+        client.write(&large).await;
+        let answer = client.answer().await;
+        openai_error(&answer, if path == "v1/files" { 404 } else { 413 }, code);
+        assert_eq!(answer.header("x-counterfoil-attempts"), Some("0"));
+        assert!(answer.header("x-counterfoil-request-id").is_some());
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_browser_that_uploads_too_much_is_told_so_when_it_has() {
+    let house = House::over("http://127.0.0.1:9").await;
+    let address = house.running.dashboard_addr;
+    let large = vec![b'x'; 51 * 1024 * 1024];
+    let head = format!(
+        "POST /invoices/preview HTTP/1.1\r\nhost: {address}\r\norigin: http://{address}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
+        large.len()
+    );
+    let mut client = Client::connect(address).await;
+    client.write(head.as_bytes()).await;
+    client.write(&large).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("larger than 50 MiB"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_refused_at_once() {
+    let house = House::with("http://127.0.0.1:9", "limits = { body_mib = 1 }").await;
+    let mut client = Client::connect(house.running.proxy_addr).await;
+    client
+        .write(
+            b"POST /openai/v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+              content-length: 9999999\r\n\r\n",
+        )
+        .await;
+    openai_error(&client.answer().await, 413, "body_too_large");
+}
+
+#[tokio::test]
 async fn a_metered_member_that_stands_twice_is_refused() {
     let house = House::over("http://127.0.0.1:9").await;
     let answer = house.chat(r#"{"model":"gpt-4o","model":"gpt-4o-mini"}"#).await;

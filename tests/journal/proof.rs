@@ -4,6 +4,7 @@ use counterfoil::bookkeeping::backup::{BackupError, backup};
 use counterfoil::bookkeeping::retention::retire;
 use counterfoil::bookkeeping::verify::verify;
 use counterfoil::period::DAY_US;
+use counterfoil::store::books::Books;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -84,6 +85,18 @@ async fn any_edited_row_is_found_and_named() {
         let told = found.problems.iter().any(|problem| problem.contains(expected));
         assert!(told, "{statement}: {:?}", found.problems);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_without_a_journal_are_sound_only_if_they_never_had_one() {
+    let folder = tempfile::tempdir().unwrap();
+    Books::open(folder.path()).await.unwrap().close().await;
+    let found = verify(folder.path()).await.unwrap();
+    assert!(found.is_sound(), "{:?}", found.problems);
+    let folder = written().await.close().await;
+    std::fs::remove_file(folder.path().join("journal.db")).unwrap();
+    let found = verify(folder.path()).await.unwrap();
+    assert_eq!(found.problems, ["the journal is gone, the books are there"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
 use counterfoil::store::books::Books;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::calls::{Call, Node};
 use crate::{House, fits, now, pages, text};
@@ -257,4 +257,40 @@ async fn the_requests_behind_a_finding_are_listed_with_their_cost_and_page_by_pa
     assert!(with_requests > 0, "{findings:?}");
     let none = house.get(&format!("{MONTH}/requests?account=org-1&finding=none")).await;
     assert_eq!(none.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_group_nothing_of_which_has_a_price_shows_no_price_and_never_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let books = Books::open(folder.path()).await.unwrap();
+    let mut node = Node::new(&books);
+    let at = "2026-11-20T12:00:00Z";
+    node.call(Call { at, key: "cred-1", model: "nobody-knows", ..Call::default() });
+    node.call(Call { at, key: "cred-2", ..Call::default() });
+    node.call(Call { at, key: "cred-2", model: "nobody-knows", ..Call::default() });
+    node.post().await;
+    let house = House { pages: pages(books), _folder: folder };
+    let path = "/overview.json?range=month&group=credential";
+    let body = house.json(path).await;
+    fits("overview", &body, path);
+    let group = |name: &str| {
+        let groups = body["groups"].as_array().unwrap();
+        groups.iter().find(|line| line["group"] == name).unwrap().clone()
+    };
+    let (unknown, part) = (group("cred-1"), group("cred-2"));
+    assert_eq!(unknown["spend"], Value::Null);
+    assert_eq!(unknown["spend_per_attempt"], Value::Null);
+    assert_eq!(unknown["attempts_without_price"], 1);
+    // Averages are those of what has a price.
+    assert_eq!((&part["spend"], &part["spend_per_attempt"]), (&json!("1.25"), &json!("1.25")));
+    assert_eq!(part["attempts_without_price"], 1);
+    let html = text(house.get("/?range=month&group=credential").await).await;
+    assert!(html.contains("no price"));
+    let accounts = house.json("/accounts.json").await;
+    fits("accounts", &accounts, "/accounts.json");
+    let spend = |name: &str| {
+        let lines = accounts["credentials"].as_array().unwrap();
+        lines.iter().find(|line| line["credential"] == name).unwrap()["spend_30_days"].clone()
+    };
+    assert_eq!((spend("cred-1"), spend("cred-2")), (Value::Null, json!("1.25")));
 }

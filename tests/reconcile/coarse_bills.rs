@@ -10,7 +10,7 @@ use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
 use rust_decimal::Decimal;
 
-use crate::case::{Case, instant, money, only};
+use crate::case::{Case, instant, money, october, only};
 
 const M: u64 = 1_000_000;
 
@@ -56,6 +56,30 @@ fn no_requests_in_the_books_is_nothing_to_compare_and_not_a_variance() {
     let report = case.report();
     assert_eq!(report.verdict.sentences[0], "Nothing to compare: no OpenAI request in the books.");
     assert_eq!(report.billed, money("3"));
+}
+
+#[test]
+fn a_line_of_nothing_for_nothing_is_no_finding() {
+    let mut case = Case::with_atlas();
+    case.inputs.books_began = Some(instant("2026-11-01T00:00:00Z"));
+    case.line("atlas-1", Meter::Input, None, "3").dimensions.key_name = Some("one".to_owned());
+    case.line("atlas-1", Meter::Output, None, "0").dimensions.key_name = Some("two".to_owned());
+    let report = case.report();
+    let causes: Vec<Cause> = report.findings.iter().map(|finding| finding.cause).collect();
+    assert_eq!(causes, [Cause::BeforeBooks], "{:#?}", report.findings);
+}
+
+#[test]
+fn nothing_is_proven_to_bypass_books_that_were_down() {
+    for at_most in [None, Some(1_000)] {
+        let mut case = Case::with_atlas();
+        case.inputs.gaps = vec![GapFact { period: october(), at_most }];
+        let line = case.line("atlas-1", Meter::Input, Some(M), "3");
+        line.dimensions.key_name = Some("one".to_owned());
+        let report = case.report();
+        let proven = report.findings.iter().any(|finding| finding.confidence == Confidence::Proven);
+        assert!(!proven, "{:#?}", report.findings);
+    }
 }
 
 #[test]

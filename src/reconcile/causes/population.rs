@@ -29,11 +29,14 @@ fn before_books(matched: &mut Matched<'_>) -> Result<(), Inexact> {
         if sheet.slots.span(sheet.cells[cell].key.slot).end > began {
             continue;
         }
-        if sheet.cells[cell].billed.is_there() && sheet.cells[cell].quantity == 0 {
+        if !sheet.cells[cell].billed.is_there() || sheet.cells[cell].quantity != 0 {
+            continue;
+        }
+        if let Some((quantity, amount)) = lacking(sheet, cell)? {
             let subject = format!("before {began}");
             let note = sheet.note(Cause::BeforeBooks, &subject, Confidence::Proven);
             sheet.notes[note].evidence(format!("our books begin at {began}"));
-            bring_to_bill(sheet, note, cell)?;
+            sheet.book(note, cell, quantity, amount)?;
         }
     }
     Ok(())
@@ -46,10 +49,13 @@ fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), Inexact> {
         let Owner::Foreign(foreign) = sheet.owner(sheet.cells[cell].key.owner).clone() else {
             continue;
         };
-        if still_missing(sheet, cell) {
+        if !still_missing(sheet, cell) {
+            continue;
+        }
+        if let Some((quantity, amount)) = lacking(sheet, cell)? {
             let note = sheet.note(Cause::Unlogged, &foreign.label, foreign.confidence);
             sheet.notes[note].evidence(foreign.reason.clone());
-            bring_to_bill(sheet, note, cell)?;
+            sheet.book(note, cell, quantity, amount)?;
         }
     }
     Ok(())
@@ -118,12 +124,13 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             if !still_missing(sheet, cell) {
                 continue;
             }
+            let Some((quantity, amount)) = lacking(sheet, cell)? else { continue };
             let note = sheet.note(Cause::Unlogged, &subject, confidence);
             sheet.notes[note].evidence("no attempt of ours was billed for this model");
             if !confirmed {
                 sheet.notes[note].alternative("a name of a model we recorded under another one");
             }
-            bring_to_bill(sheet, note, cell)?;
+            sheet.book(note, cell, quantity, amount)?;
         }
     }
     Ok(())
@@ -147,24 +154,19 @@ fn still_missing(sheet: &Worksheet, cell: CellIndex) -> bool {
     cell.billed.is_there() && cell.quantity == 0 && cell.cost.is_zero()
 }
 
-/// Adds the billed quantity at the table's price; at the billed amount where either is unknown.
-fn bring_to_bill(sheet: &mut Worksheet, note: usize, cell: CellIndex) -> Result<(), Inexact> {
+/// What a cell lacks of its bill: the quantity at the table's price, the billed amount where either
+/// is unknown. A line of nothing for nothing lacks nothing, and is no finding.
+fn lacking(sheet: &Worksheet, cell: CellIndex) -> Result<Option<(i128, Decimal)>, Inexact> {
     if sheet.cells[cell].billed.other_currency && sheet.price(cell).is_none() {
-        return Ok(());
+        return Ok(None);
     }
-    match sheet.gap(cell) {
-        Some(gap) if gap != 0 && sheet.price(cell).is_some() => {
-            book_quantity(sheet, note, cell, gap)
-        }
-        gap => {
-            let billed = sheet.cells[cell].billed.at_list();
-            let amount = subtract(billed, sheet.cells[cell].cost)?;
-            if amount == Decimal::ZERO && gap.unwrap_or(0) == 0 {
-                return Ok(());
-            }
-            sheet.book(note, cell, gap.unwrap_or(0), amount)
-        }
+    let gap = sheet.gap(cell);
+    if let (Some(gap), Some(price)) = (gap.filter(|gap| *gap != 0), sheet.price(cell)) {
+        return Ok(Some((gap, at_price(price, gap)?)));
     }
+    let quantity = gap.unwrap_or(0);
+    let amount = subtract(sheet.cells[cell].billed.at_list(), sheet.cells[cell].cost)?;
+    Ok((quantity != 0 || amount != Decimal::ZERO).then_some((quantity, amount)))
 }
 
 fn book_quantity(

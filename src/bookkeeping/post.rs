@@ -14,7 +14,7 @@ use crate::store::posting;
 use crate::store::projection::PostingRecord;
 
 /// Records of one transaction.
-const BATCH: u32 = 1_000;
+const BATCH: u32 = 500;
 /// How often new records are looked for.
 const EVERY: Duration = Duration::from_millis(200);
 /// The longest wait between two tries while the books do not answer.

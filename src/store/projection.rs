@@ -14,7 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::read::get;
 use crate::store::rows::{
     ChargeRow, ConflictRow, CountRow, CredentialRow, GapRow, IntentRow, SettlementRow,
-    ValuationRow, json, stored, word,
+    ValuationRow, insert, json, stored, word,
 };
 use crate::store::states::{Asked, Charged, Ended, State, Valued};
 
@@ -198,17 +198,21 @@ impl Rows {
         self.conflicts.len() as u64
     }
 
-    /// Inserts them, a statement a table.
+    /// Inserts them.
     pub(crate) async fn insert(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let credentials: Vec<CredentialRow> = self.credentials.into_values().collect();
-        insert(connection, IntentRow::INSERT, &self.intents).await?;
-        insert(connection, SettlementRow::INSERT, &self.settlements).await?;
-        insert(connection, ConflictRow::INSERT, &self.conflicts).await?;
-        insert(connection, ValuationRow::INSERT, &self.valuations).await?;
-        insert(connection, ChargeRow::INSERT, &self.charges).await?;
-        insert(connection, CountRow::INSERT, &self.counts).await?;
-        insert(connection, GapRow::INSERT, &self.gaps).await?;
-        insert(connection, CredentialRow::UPSERT, &credentials).await
+        insert(connection, self.intents).await?;
+        insert(connection, self.settlements).await?;
+        insert(connection, self.conflicts).await?;
+        insert(connection, self.valuations).await?;
+        insert(connection, self.charges).await?;
+        insert(connection, self.counts).await?;
+        insert(connection, self.gaps).await?;
+        if credentials.is_empty() {
+            return Ok(());
+        }
+        let seen = sqlx::query(CredentialRow::UPSERT).bind(json(&credentials));
+        seen.execute(connection).await.map(drop).map_err(StoreError::database("posting rows"))
     }
 
     /// Which of them do not stand in the books as they are, by table and key.
@@ -229,18 +233,6 @@ impl Rows {
         differing(connection, "coverage_gaps", GapRow::DIFFERING, &self.gaps, all).await?;
         Ok(found)
     }
-}
-
-async fn insert<T: Serialize>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    rows: &[T],
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let done = sqlx::query(sql).bind(json(&rows)).execute(connection).await;
-    done.map(drop).map_err(StoreError::database("posting rows"))
 }
 
 async fn differing<T: Serialize>(

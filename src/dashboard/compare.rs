@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::bookkeeping::close::{self, CloseError, DocumentWords, Month};
+use crate::bookkeeping::exchange::{self, RateWords};
 use crate::dashboard::format;
 use crate::dashboard::months::reconcile_link;
 use crate::dashboard::page::{
@@ -19,6 +20,8 @@ use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text};
 use crate::names::ProviderName;
 use crate::period::BillingPeriod;
+use crate::reconcile::bill::BillError;
+use crate::reconcile::engine::ReconcileError;
 use crate::store::requests as store;
 
 /// The form beside a month.
@@ -29,6 +32,8 @@ pub struct CompareForm {
     total: String,
     tax: String,
     credits: String,
+    exchange_rate: String,
+    exchange_source: String,
 }
 
 /// All requests behind a finding.
@@ -106,6 +111,12 @@ async fn run(
         let said = close::say_document(&state.books, &month, &words, ACTOR, &state.clock).await;
         said.map_err(page_error)?;
     }
+    if !form.exchange_rate.trim().is_empty() {
+        let words = RateWords { rate: form.exchange_rate, source: form.exchange_source };
+        let (books, prices) = (&state.books, &state.prices);
+        let said = exchange::say(books, prices, &month, &words, ACTOR, &state.clock).await;
+        said.map_err(page_error)?;
+    }
     let explained = close::explain(&state.books, &state.prices, &month, &state.clock).await;
     let explained = explained.map_err(page_error)?;
     Ok(reconcile_link(provider, month.period, &explained.account))
@@ -148,12 +159,15 @@ async fn behind(
 pub(crate) fn page_error(error: CloseError) -> PageError {
     match error {
         CloseError::Store(error) => error.into(),
-        CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
-        CloseError::WhichAccount { .. }
+        CloseError::Reconcile(ReconcileError::Bill(BillError::NoExchangeRate { .. }))
+        | CloseError::WhichAccount { .. }
         | CloseError::UnknownAccount { .. }
         | CloseError::NotAnAmount { .. }
         | CloseError::Negative { .. }
+        | CloseError::NotARate(_)
+        | CloseError::NoOtherCurrency(_)
         | CloseError::TotalMissing => PageError::NotUnderstood(error.to_string()),
+        CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
     }
 }
 

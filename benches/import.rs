@@ -53,7 +53,7 @@ fn compare(name: &str, path: &Path, bytes: u64) {
         "csv crate, one record reused",
         "csv crate, records()",
         "rows to billed lines",
-        "and raw cells as JSON",
+        "and raw cells as stored",
     ];
     for (name, time) in names.iter().zip(best) {
         let speed = u128::from(bytes) / time.as_micros().max(1);
@@ -85,12 +85,13 @@ fn csv_records(path: &Path) -> u64 {
 fn our_reader(path: &Path, keep_cells: bool) -> u64 {
     let mut export = Export::open("export.csv", File::open(path).unwrap(), b"a key").unwrap();
     let mut rows = export.read(0).unwrap();
-    let (mut count, mut cells) = (0, Vec::new());
+    let (mut count, mut cells) = (0, String::new());
     while let Some(placed) = rows.next_row().unwrap() {
         count += u64::from(matches!(placed.row, Row::Line(_)));
         if keep_cells {
             cells.clear();
-            serde_json::to_writer(&mut cells, &placed.cells).unwrap();
+            placed.cells.write_json(&mut cells);
+            std::hint::black_box(&cells);
         }
     }
     assert!(rows.finish().unwrap().is_clean());

@@ -28,5 +28,7 @@ mod months;
 mod packings;
 #[path = "bookkeeping/replaced.rs"]
 mod replaced;
+#[path = "bookkeeping/spans.rs"]
+mod spans;
 #[path = "bookkeeping/ties.rs"]
 mod ties;

@@ -2,11 +2,13 @@
 //! older ones.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail loudly")]
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use counterfoil::bookkeeping::import::{
     ExportBytes, ExportFile, ImportChoice, ImportError, import,
 };
-use counterfoil::bookkeeping::preview::preview;
+use counterfoil::bookkeeping::preview::{in_one_drop, preview};
 use counterfoil::period::Timestamp;
 use counterfoil::store::books::Books;
 use counterfoil::store::imports;
@@ -136,4 +138,35 @@ async fn an_account_is_asked_for_only_where_several_are_known() {
     let asked = import(&books, &file("c.csv", &third), &key(), now()).await.unwrap_err();
     assert!(matches!(asked, ImportError::AccountNeeded { .. }), "{asked}");
     assert_eq!(number(&books, "SELECT COUNT(DISTINCT batch) FROM billed_lines").await, 2);
+}
+
+/// Rows of the usage export of the same account.
+fn usage(days: &[u32]) -> String {
+    let header = "start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,\
+                  user_id,api_key_id,model,batch,service_tier,input_tokens,output_tokens,\
+                  input_cached_tokens,input_audio_tokens,output_audio_tokens\n";
+    days.iter().fold(header.to_owned(), |mut text, day| {
+        let start = 1_790_812_800 + i64::from(day - 1) * 86_400;
+        let (from, until) = (format!("2026-10-{day:02}T00:00:00+00:00"), start + 86_400);
+        writeln!(text, "{start},{until},{from},,,1,,,gpt-5,false,default,10,10,0,0,0").unwrap();
+        text
+    })
+}
+
+#[tokio::test]
+async fn files_of_one_drop_make_up_for_each_other_and_so_do_imports_of_the_same_days() {
+    let (_folder, books) = books().await;
+    let costs = cost(&[(1, "1", "gpt-5, input"), (2, "2", "gpt-5, input")]);
+    let look = async |name: &str, text: &str| {
+        preview(&books, &file(name, text), &key(), now()).await.unwrap().remove(0)
+    };
+    let mut both = [look("cost.csv", &costs).await, look("usage.csv", &usage(&[2])).await];
+    assert!(both.iter().all(|one| one.still_missing.is_some()), "each alone misses the other");
+    in_one_drop(&mut both.iter_mut().collect::<Vec<_>>());
+    assert!(both.iter().all(|one| one.still_missing.is_none()), "together they miss nothing");
+    let mut apart = [look("cost.csv", &costs).await, look("usage.csv", &usage(&[9])).await];
+    in_one_drop(&mut apart.iter_mut().collect::<Vec<_>>());
+    assert!(apart.iter().all(|one| one.still_missing.is_some()), "they share no day");
+    import(&books, &file("cost.csv", &costs), &key(), now()).await.unwrap();
+    assert_eq!(look("usage.csv", &usage(&[2])).await.still_missing, None, "imported before");
 }

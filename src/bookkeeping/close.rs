@@ -1,28 +1,19 @@
 //! Closing a month: books and billed lines are gathered, laid against each other, and reported.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use crate::bookkeeping::candidates::rates;
+use crate::bookkeeping::gather::{account, billed_in, gather, import_facts};
 use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
-use crate::names::{AccountId, AttemptId, Clock, CredentialId, ProviderName, new_id};
-use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
+use crate::names::{AttemptId, Clock, ProviderName, new_id};
+use crate::period::BillingPeriod;
 use crate::pricing::table::PriceTable;
 use crate::reconcile::drill;
 use crate::reconcile::engine::{ReconcileError, reconcile};
-use crate::reconcile::facts::{DocumentTotals, ImportFact, Inputs, KeyTie, Ties};
+use crate::reconcile::facts::Inputs;
 use crate::reconcile::report::Report;
-use crate::store::accounts;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::facts;
-use crate::store::imports;
 use crate::store::reports::{self, Closing, MonthOf, StoredDocument, StoredReport};
-
-/// How far around the month attempts are read: a request may be booked on the other side of it.
-const MARGIN_US: i64 = 2 * DAY_US;
 
 /// A month to be explained.
 #[derive(Clone, Debug)]
@@ -104,6 +95,14 @@ pub enum CloseError {
         /// Why.
         source: MoneyError,
     },
+    /// What was typed is no rate of exchange.
+    #[error(
+        "{0:?} is no rate of exchange: write how much one unit of the bill's currency is, as EUR=1.0832"
+    )]
+    NotARate(String),
+    /// A rate of a currency into itself.
+    #[error("{0} is the currency of the books themselves; a rate is for a bill in another one")]
+    NoOtherCurrency(Currency),
     /// Tax or credits alone prove nothing.
     #[error("tax and credits need the document's total beside them: --invoice-total T")]
     TotalMissing,
@@ -238,42 +237,6 @@ pub async fn close_on(
     Ok(reports::keep_closing(books, &of, &closing).await?)
 }
 
-/// The account a month is of: named, or the only one that has exports.
-///
-/// # Errors
-/// [`CloseError::WhichAccount`] where there are several, [`CloseError::UnknownAccount`] where the
-/// one named has neither an export nor an answer that named it as its organization.
-pub async fn account(books: &Books, month: &Month) -> Result<String, CloseError> {
-    let records = imports::batches(books).await?;
-    let mut known: BTreeSet<String> = records
-        .into_iter()
-        .filter(|record| record.withdrawn_at.is_none())
-        .filter(|record| record.head.provider == month.provider.as_str())
-        .map(|record| record.head.account)
-        .collect();
-    if let Some(account) = &month.account {
-        if !known.is_empty() {
-            known.extend(facts::organizations(books, &month.provider).await?);
-        }
-        return match known.is_empty() || known.contains(account) {
-            true => Ok(account.clone()),
-            false => Err(CloseError::UnknownAccount {
-                provider: month.provider.clone(),
-                account: account.clone(),
-                known: known.into_iter().collect(),
-            }),
-        };
-    }
-    match known.len() {
-        0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
-        1 => Ok(known.first().cloned().unwrap_or_default()),
-        _ => Err(CloseError::WhichAccount {
-            provider: month.provider.clone(),
-            known: known.into_iter().collect(),
-        }),
-    }
-}
-
 /// Whether what a person closed is still what the month's inputs say.
 ///
 /// # Errors
@@ -301,166 +264,6 @@ async fn work(inputs: Inputs) -> Result<Report, CloseError> {
 
 pub(crate) fn interrupted() -> StoreError {
     StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
-}
-
-/// Everything the engine is given.
-pub(crate) async fn gather(
-    books: &Books,
-    prices: &PriceTable,
-    month: &Month,
-) -> Result<(String, Inputs), CloseError> {
-    let account = account(books, month).await?;
-    let provider = &month.provider;
-    let span = month.period.span();
-    let around = ChargePeriod {
-        start: span.start.plus_micros(-MARGIN_US),
-        end: span.end.plus_micros(MARGIN_US),
-    };
-    let own = own_names(books, provider, &account).await?;
-    let attempts = facts::attempts(books, provider, &own, around).await?;
-    let imports = import_facts(books, month, &account).await?;
-    let document = document(books, month, &account).await?;
-    let rates = rates(prices, provider, &attempts, &imports);
-    let inputs = Inputs {
-        provider: provider.clone(),
-        account: Some(AccountId::new(account.as_str())),
-        period: month.period,
-        currency: prices.provider(provider).map_or(Currency::USD, |prices| prices.currency),
-        price_table: prices.version().to_owned(),
-        attempts,
-        imports,
-        rates,
-        ties: ties(books, provider).await?,
-        aliases: BTreeMap::new(),
-        gaps: facts::gaps(books, span).await?,
-        // Books without any attempt cover nothing of the month, whenever that is asked.
-        books_began: Some(facts::books_began(books).await?.unwrap_or(span.end)),
-        document,
-        exchange: None,
-    };
-    Ok((account, inputs))
-}
-
-/// The names an account goes by: its own, and the organizations its exports name.
-async fn own_names(
-    books: &Books,
-    provider: &ProviderName,
-    account: &str,
-) -> Result<BTreeSet<String>, CloseError> {
-    let mut own = BTreeSet::from([account.to_owned()]);
-    for record in imports::batches(books).await? {
-        let is_its_own = record.withdrawn_at.is_none()
-            && record.head.provider == provider.as_str()
-            && record.head.account == account;
-        let named = record.summary.pointer("/summary/accounts").filter(|_| is_its_own);
-        let named = named.and_then(|names| names.as_array()).into_iter().flatten();
-        own.extend(named.filter_map(|name| name.as_str()).map(str::to_owned));
-    }
-    Ok(own)
-}
-
-/// The currency of the month's lines; US dollars, which both providers bill in, before there are
-/// any.
-fn billed_in(imports: &[ImportFact]) -> Currency {
-    let mut lines = imports.iter().flat_map(|import| &import.lines);
-    lines.next().map_or(Currency::USD, |line| line.currency)
-}
-
-async fn import_facts(
-    books: &Books,
-    month: &Month,
-    account: &str,
-) -> Result<Vec<ImportFact>, CloseError> {
-    let provider = month.provider.as_str();
-    let (from, until) = (month.period.first_day(), month.period.next().first_day());
-    let mut speaking = imports::speaking_days(books, from, until).await?;
-    speaking.retain(|day| day.provider == provider && day.account == account);
-    let mut by_batch: BTreeMap<String, ImportFact> = BTreeMap::new();
-    let records = imports::batches(books).await?;
-    for record in records.into_iter().filter(|record| record.withdrawn_at.is_none()) {
-        let own = speaking.iter().filter(|day| day.batch == record.head.batch);
-        let covered_days: Vec<_> = own.map(|day| day.day).collect();
-        if covered_days.is_empty() {
-            continue;
-        }
-        let fact = ImportFact {
-            batch: record.head.batch.clone(),
-            file_hash: record.head.file_sha256,
-            kind: record.head.format,
-            covered_days,
-            exported_at: Some(record.sealed_at),
-            lines: Vec::new(),
-            usage: Vec::new(),
-            stated_total: None,
-        };
-        by_batch.insert(record.head.batch, fact);
-    }
-    for stored in imports::billed_lines(books, &speaking).await? {
-        if let Some(fact) = by_batch.get_mut(&stored.batch) {
-            fact.lines.push(stored.line);
-        }
-    }
-    for stored in imports::usage_rows(books, &speaking).await? {
-        if let Some(fact) = by_batch.get_mut(&stored.batch) {
-            fact.usage.push(stored.usage);
-        }
-    }
-    Ok(by_batch.into_values().collect())
-}
-
-async fn document(
-    books: &Books,
-    month: &Month,
-    account: &str,
-) -> Result<Option<DocumentTotals>, CloseError> {
-    let of = MonthOf { provider: month.provider.as_str(), account, period: month.period };
-    let Some(stored) = reports::document(books, &of).await? else { return Ok(None) };
-    let read = |what, text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => parse_decimal(&text)
-            .map(Some)
-            .map_err(|source| CloseError::NotAnAmount { what, source }),
-    };
-    let (tax, credits) = (read("tax", stored.tax)?, read("credits", stored.credits)?);
-    let document = read("total", stored.total)?.map(|total| DocumentTotals {
-        total,
-        tax: tax.unwrap_or(Decimal::ZERO),
-        credits: credits.unwrap_or(Decimal::ZERO),
-    });
-    Ok(document)
-}
-
-/// What people said of keys, projects and workspaces of a provider.
-async fn ties(books: &Books, provider: &ProviderName) -> Result<Ties, CloseError> {
-    let mut ties = Ties::default();
-    let prefix = |kind: &str| format!("{kind}:{provider}/");
-    for (subject, said) in accounts::remarks(books).await? {
-        if let Some(credential) = subject.strip_prefix("credential:")
-            && let Some(tied) = said.get("tied_to")
-            && let Some(key) = tied.strip_prefix(&prefix("key"))
-        {
-            ties.keys.push(KeyTie {
-                key: key.to_owned(),
-                credential: CredentialId::new(credential),
-                confirmed: true,
-            });
-        }
-        for kind in ["key", "project", "workspace"] {
-            if let Some(name) = subject.strip_prefix(&prefix(kind))
-                && let Some(known) = said.get("known")
-            {
-                ties.known.insert(name.to_owned(), known.clone());
-            }
-        }
-        for kind in ["project", "workspace"] {
-            if let Some(name) = subject.strip_prefix(&prefix(kind))
-                && let Some(tied) = said.get("tied_to")
-            {
-                ties.scopes.insert(name.to_owned(), tied.clone());
-            }
-        }
-    }
-    Ok(ties)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -4,6 +4,8 @@ pub mod backup;
 mod candidates;
 pub mod captures;
 pub mod close;
+pub mod exchange;
+mod gather;
 pub mod import;
 pub mod post;
 pub mod preview;

@@ -103,7 +103,55 @@ pub async fn preview(
             summary: part.summary,
         });
     }
+    in_one_drop(&mut previews.iter_mut().collect::<Vec<_>>());
     Ok(previews)
+}
+
+/// Files of one drop make up for each other: what one still misses, another may bring for the same
+/// days. A file that names no account may be of any.
+pub fn in_one_drop(previews: &mut [&mut Preview]) {
+    let brought: Vec<Brought> = previews
+        .iter()
+        .filter(|preview| preview.summary.is_clean())
+        .map(|preview| Brought::by(preview))
+        .collect();
+    for preview in previews {
+        let own = Brought::by(preview);
+        if brought.iter().any(|other| own.is_completed_by(other)) {
+            preview.still_missing = None;
+        }
+    }
+}
+
+/// What a file of a drop brings.
+struct Brought {
+    provider: &'static str,
+    account: Option<String>,
+    side: ExportSide,
+    days: BTreeSet<NaiveDate>,
+}
+
+impl Brought {
+    fn by(preview: &Preview) -> Self {
+        let named = !preview.summary.accounts.is_empty();
+        Self {
+            provider: preview.provider,
+            account: preview.account.clone().filter(|_| named),
+            side: preview.format.side(),
+            days: preview.summary.days.clone(),
+        }
+    }
+
+    fn is_completed_by(&self, other: &Self) -> bool {
+        let sides = (self.side, other.side);
+        self.provider == other.provider
+            && matches!(
+                sides,
+                (ExportSide::Cost, ExportSide::Usage) | (ExportSide::Usage, ExportSide::Cost)
+            )
+            && (self.account == other.account || self.account.is_none() || other.account.is_none())
+            && !self.days.is_disjoint(&other.days)
+    }
 }
 
 /// The account a part belongs to: what the person said, else what the file names, else the only
@@ -316,7 +364,7 @@ fn still_missing(part: &PartRead, account: Option<&str>, known: &[BatchRecord]) 
     let own: Vec<String> = part.summary.days.iter().map(ToString::to_string).collect();
     // Only an import of the same days makes up for what this file lacks.
     let shares_a_day = |record: &BatchRecord| {
-        let days = record.summary.get("days").and_then(|days| days.as_array());
+        let days = record.summary.pointer("/summary/days").and_then(|days| days.as_array());
         days.is_some_and(|days| {
             days.iter().filter_map(|day| day.as_str()).any(|day| own.iter().any(|own| own == day))
         })

@@ -163,7 +163,7 @@ pub(crate) fn read_part(
 }
 
 fn line_row(line: &BilledLine, cells: RawCells<'_>, hasher: &mut Sha256) -> LineRow {
-    let (text, raw) = (text_of(line), text_of(&cells));
+    let (text, raw) = (text_of(line), raw_text(cells));
     hasher.update(text.as_bytes());
     hasher.update(raw.as_bytes());
     let category = text_of(&line.category);
@@ -181,7 +181,7 @@ fn line_row(line: &BilledLine, cells: RawCells<'_>, hasher: &mut Sha256) -> Line
 }
 
 fn quantity_row(usage: &UsageRow, cells: RawCells<'_>, hasher: &mut Sha256) -> QuantityRow {
-    let (text, raw) = (text_of(usage), text_of(&cells));
+    let (text, raw) = (text_of(usage), raw_text(cells));
     hasher.update(text.as_bytes());
     hasher.update(raw.as_bytes());
     QuantityRow {
@@ -191,6 +191,12 @@ fn quantity_row(usage: &UsageRow, cells: RawCells<'_>, hasher: &mut Sha256) -> Q
         usage: text,
         raw,
     }
+}
+
+fn raw_text(cells: RawCells<'_>) -> String {
+    let mut text = String::new();
+    cells.write_json(&mut text);
+    text
 }
 
 /// These types have no map keys that are no text, so that writing them cannot fail.

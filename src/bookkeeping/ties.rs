@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::bookkeeping::close::{self, CloseError, Month};
+use crate::bookkeeping::gather::gather;
 use crate::names::{Clock, CredentialId, ProviderName};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::matching::look_alike;
@@ -58,7 +59,7 @@ pub async fn proposals(
     prices: &PriceTable,
     month: &Month,
 ) -> Result<Vec<Proposal>, CloseError> {
-    let (_, inputs) = close::gather(books, prices, month).await?;
+    let (_, inputs) = gather(books, prices, month).await?;
     let provider = &month.provider;
     let credentials = accounts::credentials(books).await?;
     let hints: BTreeMap<String, String> =

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::bookkeeping::close::{self, CloseError, DocumentWords, Explained, Month};
+use crate::bookkeeping::exchange::{self, RateWords};
 use crate::cli::arguments::{DataFolder, PriceFiles, block_on, finish, print};
 use crate::money::canonical_text;
 use crate::names::ProviderName;
@@ -32,6 +33,12 @@ pub(super) struct ReconcileArguments {
     /// Credits the document takes off.
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     credits: Option<String>,
+    /// Of a bill in another currency: what one unit of it is in the books' currency.
+    #[arg(long, value_name = "EUR=1.0832")]
+    exchange_rate: Option<String>,
+    /// Where that rate was read and of which day; the report names it.
+    #[arg(long, value_name = "TEXT", requires = "exchange_rate")]
+    exchange_source: Option<String>,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -76,6 +83,11 @@ async fn work(
     };
     if words.total.is_some() || words.tax.is_some() || words.credits.is_some() {
         close::say_document(books, month, &words, "cli", &clock).await?;
+    }
+    if let Some(rate) = &arguments.exchange_rate {
+        let source = arguments.exchange_source.clone().unwrap_or_default();
+        let words = RateWords { rate: rate.clone(), source };
+        exchange::say(books, prices, month, &words, "cli", &clock).await?;
     }
     close::explain(books, prices, month, &clock).await
 }

@@ -8,12 +8,15 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::bookkeeping::close::{self, CloseError, DocumentWords, Month};
+use crate::bookkeeping::exchange::{self, RateWords};
 use crate::dashboard::months::reconcile_link;
 use crate::dashboard::page::{ACTOR, Face, PageError, see_other};
 use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
 use crate::names::ProviderName;
 use crate::period::BillingPeriod;
+use crate::reconcile::bill::BillError;
+use crate::reconcile::engine::ReconcileError;
 
 /// The form beside a month.
 #[derive(Debug, Default, Deserialize)]
@@ -23,6 +26,8 @@ pub struct CompareForm {
     total: String,
     tax: String,
     credits: String,
+    exchange_rate: String,
+    exchange_source: String,
 }
 
 /// `POST /reconcile/{provider}/{period}/compare`: compares and shows the report.
@@ -62,6 +67,12 @@ async fn run(
         let said = close::say_document(&state.books, &month, &words, ACTOR, &state.clock).await;
         said.map_err(page_error)?;
     }
+    if !form.exchange_rate.trim().is_empty() {
+        let words = RateWords { rate: form.exchange_rate, source: form.exchange_source };
+        let (books, prices) = (&state.books, &state.prices);
+        let said = exchange::say(books, prices, &month, &words, ACTOR, &state.clock).await;
+        said.map_err(page_error)?;
+    }
     let explained = close::explain(&state.books, &state.prices, &month, &state.clock).await;
     let explained = explained.map_err(page_error)?;
     Ok(reconcile_link(provider, month.period, &explained.account))
@@ -70,11 +81,14 @@ async fn run(
 pub(crate) fn page_error(error: CloseError) -> PageError {
     match error {
         CloseError::Store(error) => error.into(),
-        CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
-        CloseError::WhichAccount { .. }
+        CloseError::Reconcile(ReconcileError::Bill(BillError::NoExchangeRate { .. }))
+        | CloseError::WhichAccount { .. }
         | CloseError::UnknownAccount { .. }
         | CloseError::NotAnAmount { .. }
         | CloseError::Negative { .. }
+        | CloseError::NotARate(_)
+        | CloseError::NoOtherCurrency(_)
         | CloseError::TotalMissing => PageError::NotUnderstood(error.to_string()),
+        CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
     }
 }

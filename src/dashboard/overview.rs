@@ -164,8 +164,10 @@ async fn gather(
     now: Timestamp,
 ) -> Result<Facts, PageError> {
     let books = &state.books;
-    let whole = |period: ChargePeriod| (period.end.micros() - period.start.micros()).max(HOUR_US);
-    let over = |period| AttemptFilter { period, ..view.filter.clone() };
+    let sum_of = async |period| {
+        let over = AttemptFilter { period, ..view.filter.clone() };
+        store::spend(books, &over, Dimension::Provider, store::WHOLE_SPAN).await
+    };
     let (first_day, until) = (view.filter.period.start.day(), view.filter.period.end.day());
     let today = ChargePeriod::of_day(now.day());
     let last = store::find_last_attempt(books).await?;
@@ -188,14 +190,8 @@ async fn gather(
     Ok(Facts {
         cells: store::spend(books, &view.filter, view.group, grain).await?,
         attempts: store::attempts(books, &view.filter, view.group).await?,
-        previous: store::spend(
-            books,
-            &over(view.previous),
-            Dimension::Provider,
-            whole(view.previous),
-        )
-        .await?,
-        today: store::spend(books, &over(today), Dimension::Provider, DAY_US).await?,
+        previous: sum_of(view.previous).await?,
+        today: sum_of(today).await?,
         months: months::strip(books, now, 12).await?,
         billed: billed(books, view.filter.provider.as_deref(), first_day, until).await?,
         begun: store_months::beginnings(books).await?.iter().map(|(_, at)| *at).min(),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::bookkeeping::import::{
     ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
 };
-use crate::bookkeeping::preview::{Preview, preview};
+use crate::bookkeeping::preview::{Preview, in_one_drop, preview};
 use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;
 use crate::dashboard::page::{self, Chrome, Face, PageError, see_other};
@@ -178,6 +178,8 @@ async fn make_preview(
             },
         });
     }
+    let parts = shown.iter_mut().flat_map(|file| &mut file.parts);
+    in_one_drop(&mut parts.map(|part| &mut part.preview).collect::<Vec<_>>());
     let importable = shown.iter().filter(|file| is_fine(file)).count();
     let drop = new_id(now).hyphenated().to_string();
     state.drops.keep(drop.clone(), files, now);

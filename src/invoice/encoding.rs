@@ -250,17 +250,42 @@ impl<R: Read> Read for TextStream<R> {
     }
 }
 
+/// What the letters of a record are, seen in one pass over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// Nothing but ASCII.
+    pub is_ascii: bool,
+    /// No control character, quote or backslash: nothing JSON writes otherwise.
+    pub is_plain: bool,
+}
+
+impl Glance {
+    /// Looks at every byte. Without a branch in it, many are looked at at once.
+    pub fn at(bytes: &[u8]) -> Self {
+        let (mut all, mut special) = (0, false);
+        for byte in bytes {
+            all |= *byte;
+            special |= (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+        }
+        Self { is_ascii: all < 0x80, is_plain: !special }
+    }
+}
+
 impl Letters {
     /// Turns a record into text, and learns what the file's letters are.
     ///
     /// # Errors
     /// A sentence for a record that is neither what the records before were nor readable as
     /// Windows-1252: nothing is guessed once a file has shown what it is.
-    pub fn read(&mut self, bytes: ByteRecord) -> Result<StringRecord, (ByteRecord, &'static str)> {
+    pub fn read(
+        &mut self,
+        bytes: ByteRecord,
+        seen: Glance,
+    ) -> Result<StringRecord, (ByteRecord, &'static str)> {
         let bytes = match (StringRecord::from_byte_record(bytes), *self) {
             (Ok(text), Self::Utf8) => return Ok(text),
             (Ok(text), letters) => {
-                if text.as_slice().is_ascii() {
+                if seen.is_ascii {
                     return Ok(text);
                 }
                 if letters == Self::Windows1252 {

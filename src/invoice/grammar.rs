@@ -83,13 +83,12 @@ pub fn date_column(format: ExportFormat, header: &Header) -> Option<usize> {
 pub fn totals_word(date: Option<usize>, cells: RawCells<'_>) -> Option<&str> {
     match cells.text(date) {
         Some(cell) => is_totals_word(cell).then_some(cell),
-        None => cells.values().find(|cell| is_totals_word(cell)).map(trimmed),
+        None => cells.values().map(trimmed).find(|cell| is_totals_word(cell)),
     }
 }
 
 fn is_totals_word(cell: &str) -> bool {
     const WORDS: &[&str] = &["total", "totals", "grand total", "sum", "total:", "total cost"];
-    let cell = trimmed(cell);
     cell.len() <= 12
         && cell.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
         && WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word))

@@ -162,8 +162,13 @@ fn plain_decimal(cell: &str, mark: DecimalMark) -> Option<Printed> {
     if whole.is_empty() || (fraction.is_empty() && whole.len() != digits.len()) {
         return None;
     }
-    let zeros = fraction.iter().rev().take_while(|byte| **byte == b'0').count();
-    let kept = fraction.get(..fraction.len() - zeros)?;
+    let mut kept = fraction;
+    while let Some(rest) = kept.strip_suffix(b"00000000") {
+        kept = rest;
+    }
+    while let Some(rest) = kept.strip_suffix(b"0") {
+        kept = rest;
+    }
     let zeros = whole.iter().take_while(|byte| **byte == b'0').count();
     if whole.len() - zeros + kept.len() > 18 {
         return None;

@@ -1,5 +1,7 @@
 //! OpenAI's cost export: one row a UTC day and group, exact dollars, a bucket without charges blank.
 
+use std::ops::Range;
+
 use crate::invoice::dates::{BucketWidth, epoch_seconds, iso_instant, width_of};
 use crate::invoice::header::Header;
 use crate::invoice::line::{AmountPrecision, BilledLine, ChargeCategory};
@@ -19,7 +21,7 @@ const REMEMBERED: usize = 512;
 #[derive(Debug)]
 pub struct Bucket {
     columns: [Option<usize>; 4],
-    last: Option<([String; 4], ChargePeriod, BucketWidth)>,
+    last: Option<(SameCells, ChargePeriod, BucketWidth)>,
 }
 
 /// Reads the rows of a cost export.
@@ -39,6 +41,33 @@ pub struct CostRows {
     items: Vec<(String, LineItem)>,
 }
 
+/// Cells of neighboring columns, to tell whether the next row has the same: in one comparison.
+#[derive(Debug)]
+struct SameCells {
+    columns: Range<usize>,
+    text: String,
+    lengths: Vec<usize>,
+}
+
+impl SameCells {
+    /// The cells of these columns in a row; `None` where the columns do not stand side by side.
+    fn of(cells: RawCells<'_>, columns: [Option<usize>; 4]) -> Option<Self> {
+        let present: Vec<usize> = columns.into_iter().flatten().collect();
+        let (first, last) = (*present.iter().min()?, *present.iter().max()?);
+        let columns = first..last + 1;
+        let text = cells.side_by_side(&columns).filter(|_| columns.len() == present.len())?;
+        let lengths = columns.clone().map(|column| cells.raw(Some(column)).len()).collect();
+        Some(Self { text: text.to_owned(), lengths, columns })
+    }
+
+    fn stand_in(&self, cells: RawCells<'_>) -> bool {
+        let same_length =
+            |(column, length): (usize, &usize)| cells.raw(Some(column)).len() == *length;
+        self.columns.clone().zip(&self.lengths).all(same_length)
+            && cells.side_by_side(&self.columns) == Some(&self.text)
+    }
+}
+
 impl Bucket {
     /// Finds the columns.
     pub fn new(header: &Header) -> Self {
@@ -52,9 +81,8 @@ impl Bucket {
     /// # Errors
     /// A fault that names the column.
     pub fn read(&mut self, cells: RawCells<'_>) -> Result<(ChargePeriod, BucketWidth), RowFault> {
-        let raw = self.columns.map(|column| cells.raw(column));
         if let Some((known, period, width)) = &self.last
-            && known.iter().zip(raw).all(|(known, cell)| known == cell)
+            && known.stand_in(cells)
         {
             return Ok((*period, *width));
         }
@@ -66,7 +94,7 @@ impl Bucket {
         }
         let period = ChargePeriod { start, end };
         let width = width_of(period);
-        self.last = Some((raw.map(str::to_owned), period, width));
+        self.last = SameCells::of(cells, self.columns).map(|known| (known, period, width));
         Ok((period, width))
     }
 }

@@ -6,7 +6,7 @@ use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
 use crate::invoice::dates;
 use crate::invoice::doubts::{self, LastCell};
-use crate::invoice::encoding::{END_MARK, Letters, TextStream};
+use crate::invoice::encoding::{END_MARK, Glance, Letters, TextStream};
 use crate::invoice::format::ExportFormat;
 use crate::invoice::grammar::{Grammar, check_total, date_column, totals_word};
 use crate::invoice::header::{self, HEADER_SEARCHED, Header};
@@ -61,6 +61,7 @@ pub struct Rows<'a> {
     date: Option<usize>,
     csv: csv::Reader<TextStream<Box<dyn Read + 'a>>>,
     letters: Letters,
+    seen: Glance,
     record: StringRecord,
     /// The memory of another record, for the next one or for hashed cells.
     spare: Option<ByteRecord>,
@@ -120,6 +121,7 @@ impl<'a> Rows<'a> {
             header,
             csv,
             letters: Letters::default(),
+            seen: Glance::default(),
             record: StringRecord::new(),
             spare: None,
             unreadable: None,
@@ -200,7 +202,8 @@ impl<'a> Rows<'a> {
                 Row::Empty { row: self.number, period }
             }
         };
-        Ok(Some(Placed { row, cells: RawCells::new(&self.header, &self.record) }))
+        let cells = RawCells::new(&self.header, &self.record, self.seen);
+        Ok(Some(Placed { row, cells }))
     }
 
     /// Reads whatever is left and says what the file came to.
@@ -230,7 +233,8 @@ impl<'a> Rows<'a> {
         if !read || end_mark {
             return Ok(false);
         }
-        match self.letters.read(bytes) {
+        self.seen = Glance::at(bytes.as_slice());
+        match self.letters.read(bytes, self.seen) {
             Ok(text) => {
                 self.unreadable = None;
                 self.spare = Some(std::mem::replace(&mut self.record, text).into_byte_record());
@@ -289,8 +293,8 @@ impl<'a> Rows<'a> {
             self.record.clear();
             return Err(fault);
         }
-        let cells = RawCells::new(&self.header, &self.record);
-        if cells.is_blank() {
+        let cells = RawCells::new(&self.header, &self.record, self.seen);
+        if cells.text(self.date).is_none() && cells.is_blank() {
             return Ok(Some(Reading::Empty(None)));
         }
         if let Some(word) = totals_word(self.date, cells) {
@@ -304,7 +308,7 @@ impl<'a> Rows<'a> {
         }
         let text = self.csv.get_ref();
         let cut = text.missing_line_end() && text.is_last_record(self.csv.position().byte());
-        self.last_cell.check(RawCells::new(&self.header, &self.record), cut)?;
+        self.last_cell.check(RawCells::new(&self.header, &self.record, self.seen), cut)?;
         Ok(Some(reading))
     }
 
@@ -318,7 +322,7 @@ impl<'a> Rows<'a> {
                  export it again",
             ));
         }
-        if memchr::memchr(0, self.record.as_slice().as_bytes()).is_some() {
+        if !self.seen.is_plain && self.record.as_slice().contains('\0') {
             let at = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or(0);
             let column = self.header.spelled.get(at).map_or("?", String::as_str);
             return Err(RowFault::of(column, "the cell holds a NUL byte: the file is damaged"));

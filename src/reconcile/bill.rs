@@ -11,7 +11,7 @@ use crate::meter::Meter;
 use crate::money::Currency;
 use crate::reconcile::aliases::NameMap;
 use crate::reconcile::exact::{Inexact, add, subtract};
-use crate::reconcile::facts::{ImportFact, Inputs};
+use crate::reconcile::facts::{ExchangeRate, ImportFact, Inputs};
 use crate::reconcile::owners::Owners;
 use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet};
 
@@ -32,7 +32,8 @@ pub enum BillError {
     TwoCurrencies(Currency, Currency),
     /// No rate into the books' currency was given.
     #[error(
-        "the bill is in {bill} and the books in {books}; give the exchange rate to compare them"
+        "the bill is in {bill} and the books are in {books}; say what one {bill} is in {books} to \
+         compare them: --exchange-rate {bill}=RATE, or on the month's page"
     )]
     NoExchangeRate {
         /// The bill's currency.
@@ -83,7 +84,8 @@ pub fn currency(lines: &[LineRef<'_>], inputs: &Inputs) -> Result<Currency, Bill
     if let Some(other) = found.next() {
         return Err(BillError::TwoCurrencies(bill, other));
     }
-    let rate_given = inputs.exchange.is_some_and(|exchange| exchange.from == bill);
+    let fits = |rate: &ExchangeRate| rate.from == bill && rate.into == inputs.currency;
+    let rate_given = inputs.exchange.as_ref().is_some_and(fits);
     if bill != inputs.currency && !rate_given {
         return Err(BillError::NoExchangeRate { bill, books: inputs.currency });
     }

@@ -56,7 +56,6 @@ pub fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
     lines::rounding(&mut matched.sheet)?;
     discount::printed(matched)?;
     lines::face_value(matched)?;
-    lines::footings(matched)?;
     lines::exchange(matched)?;
     for note in &mut matched.sheet.notes[..timing_notes] {
         note.charges_sign = None;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invoice::line::{BilledLine, UsageRow};
 use crate::meter::Meter;
-use crate::money::{Amount, Currency};
+use crate::money::{Amount, Currency, canonical_text};
 use crate::names::{
     AccountId, AttemptId, CredentialId, Endpoint, ModelName, ProviderName, RequestId,
 };
@@ -177,15 +177,13 @@ pub struct ImportFact {
     /// The provider's days the file covers, days without a charge included; empty means "those
     /// its rows name".
     pub covered_days: Vec<NaiveDate>,
-    /// When the provider made the export, where known; younger than 72 hours after a day's end,
-    /// the day may still move.
-    pub exported_at: Option<Timestamp>,
+    /// When it was imported. No export says when it was made; it was made no later than this, so
+    /// that a day imported within 72 hours of its end may still move.
+    pub imported_at: Option<Timestamp>,
     /// Money rows.
     pub lines: Vec<BilledLine>,
     /// Quantity rows.
     pub usage: Vec<UsageRow>,
-    /// The total the file itself states, where it does.
-    pub stated_total: Option<Decimal>,
 }
 
 /// One price of one meter over one period, under its conditions.
@@ -222,6 +220,8 @@ pub struct Ties {
     pub known: BTreeMap<String, String>,
     /// A project or workspace as the bill prints it, and the id that answers' headers name.
     pub scopes: BTreeMap<String, String>,
+    /// Credentials and the project or workspace their calls are billed to.
+    pub credentials: Vec<ScopeTie>,
 }
 
 /// A key on the bill is a credential of ours.
@@ -232,6 +232,17 @@ pub struct KeyTie {
     /// The credential.
     pub credential: CredentialId,
     /// Confirmed by a person; else proposed.
+    pub confirmed: bool,
+}
+
+/// The calls of a credential are billed to a project or workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeTie {
+    /// The credential.
+    pub credential: CredentialId,
+    /// The project or workspace, as the bill prints it.
+    pub scope: String,
+    /// Confirmed by a person; what is only proposed is left alone.
     pub confirmed: bool,
 }
 
@@ -259,12 +270,27 @@ pub struct DocumentTotals {
 }
 
 /// How many units of the books' currency one unit of the bill's currency is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeRate {
     /// The bill's currency.
     pub from: Currency,
+    /// The books' currency.
+    pub into: Currency,
     /// Units of the books' currency for one unit of the bill's.
+    #[serde(with = "rust_decimal::serde::str")]
     pub rate: Decimal,
-    /// The day it was taken.
-    pub on: NaiveDate,
+    /// Where it was read and of which day, as a person said it; may be empty.
+    pub source: String,
+}
+
+impl ExchangeRate {
+    /// The rate and where it is from, in words.
+    pub fn words(&self) -> String {
+        let rate = canonical_text(self.rate);
+        let source = match self.source.as_str() {
+            "" => "no source was named",
+            named => named,
+        };
+        format!("{} 1 is {} {rate} ({source})", self.from, self.into)
+    }
 }

@@ -83,6 +83,8 @@ causes! {
     BeforeBooks = "before_books", Population, Nobody, "before our books began";
     /// Traffic of a key, project or workspace that does not pass here.
     Unlogged = "unlogged", Population, FixOurs, "traffic that did not pass through here";
+    /// A fee that stands in no answer's usage: nothing that passes here shows it.
+    UnseenFee = "unseen_fee", Population, Nobody, "fees that no answer reports";
     /// Traffic in a span in which the books had a gap.
     WhileDown = "while_down", Population, FixOurs, "traffic while our books had a gap";
     /// The provider did not bill attempts answered with 5xx.
@@ -151,8 +153,6 @@ causes! {
     Correction = "correction", NonUsage, Nobody, "corrections of an earlier period";
     /// Money for a product that maps to no meter of ours.
     UnmappedMoney = "unmapped_money", NonUsage, FixOurs, "billed products we do not meter";
-    /// The file's own total is not the sum of its rows.
-    InternalTotal = "invoice_internal", NonUsage, AskProvider, "a file that does not add up";
     /// Currency conversion.
     Exchange = "fx", Currency, Nobody, "currency conversion";
 }
@@ -335,6 +335,7 @@ impl Cause {
             Self::Fee | Self::Tax | Self::Credit | Self::Correction => "as the bill prints it",
             Self::BeforeBooks => "before our books began",
             Self::EstimateTrueUp | Self::AbortedBilled => "usage we could only estimate",
+            Self::UnseenFee => "no answer reports it",
             Self::Exchange => "the rate of exchange",
             _ => "timing or rounding",
         }

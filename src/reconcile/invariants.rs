@@ -103,7 +103,7 @@ pub fn in_books_currency(
     amount: Decimal,
     other_currency: bool,
 ) -> Result<Decimal, Inexact> {
-    match matched.inputs.exchange {
+    match &matched.inputs.exchange {
         Some(exchange) if other_currency => multiply(amount, exchange.rate),
         _ => Ok(amount),
     }

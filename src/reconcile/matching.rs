@@ -71,7 +71,7 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     let reading = Reading { names: &names, owners: &owners, grain: &grain };
     let side = OurSide::read(&inputs.attempts, reading, &mut rates, billed_names);
 
-    let mut sheet = Worksheet::new(grain, slots, rates);
+    let mut sheet = Worksheet::new(inputs.currency, grain, slots, rates);
     sheet.owner_words = side.owners.iter().map(|owner| owners.words(owner)).collect();
     sheet.owners = side.owners;
     sheet.models = side.models;

@@ -40,14 +40,21 @@ pub struct Owners {
     ties: BTreeMap<String, (CredentialId, bool)>,
     tied_credentials: BTreeSet<CredentialId>,
     known: BTreeMap<String, String>,
-    scope_names: BTreeMap<String, String>,
+    scopes: Scopes,
     our_scopes: BTreeSet<String>,
     by_key: bool,
     by_scope: bool,
     scopes_comparable: bool,
-    every_attempt_names_its_scope: bool,
+    every_scope_is_known: bool,
     every_credential_is_tied: bool,
     every_tie_is_confirmed: bool,
+}
+
+/// Which project or workspace an attempt belongs to.
+#[derive(Debug)]
+pub struct Scopes {
+    names: BTreeMap<String, String>,
+    of_credential: BTreeMap<CredentialId, String>,
 }
 
 /// Which key a name means, where rows print both; one export may know only the name.
@@ -82,6 +89,29 @@ impl KeyNames {
     }
 }
 
+impl Scopes {
+    /// What people said. A tie that is only proposed takes no part.
+    pub fn new(ties: &Ties) -> Self {
+        let names = ties.scopes.clone();
+        let id = |scope: &String| names.get(scope).unwrap_or(scope).clone();
+        let confirmed = ties.credentials.iter().filter(|tie| tie.confirmed);
+        let of_credential = confirmed.map(|tie| (tie.credential.clone(), id(&tie.scope))).collect();
+        Self { names, of_credential }
+    }
+
+    /// The id a name on the bill stands for, or the name as it is.
+    pub fn id<'a>(&'a self, scope: &'a str) -> &'a str {
+        self.names.get(scope).map_or(scope, String::as_str)
+    }
+
+    /// The project or workspace the answer named; without one, that of the attempt's credential.
+    pub fn of<'a>(&'a self, attempt: &'a AttemptFact) -> Option<&'a str> {
+        let of_credential =
+            || self.of_credential.get(attempt.credential.as_ref()?).map(String::as_str);
+        attempt.scope.as_deref().or_else(of_credential)
+    }
+}
+
 /// The project or workspace a row prints.
 pub fn scope_of(dimensions: &BilledDimensions) -> Option<&str> {
     let project = dimensions.project_id.as_deref().or(dimensions.project_name.as_deref());
@@ -104,8 +134,9 @@ impl Owners {
             by_key.insert(key, (tie.credential.clone(), tie.confirmed));
         }
         let mut credentials = BTreeSet::new();
+        let scopes = Scopes::new(ties);
         let mut our_scopes = BTreeSet::new();
-        let mut every_attempt_names_its_scope = true;
+        let mut every_scope_is_known = true;
         let mut every_attempt_has_a_credential = true;
         let may_be_billed = |attempt: &&AttemptFact| {
             matches!(attempt.billing_class, BillingClass::Billed | BillingClass::Uncertain)
@@ -118,12 +149,12 @@ impl Owners {
                 Some(_) => {}
                 None => every_attempt_has_a_credential = false,
             }
-            match &attempt.scope {
-                Some(scope) if !our_scopes.contains(scope.as_ref()) => {
-                    our_scopes.insert(scope.to_string());
+            match scopes.of(attempt) {
+                Some(scope) if !our_scopes.contains(scope) => {
+                    our_scopes.insert(scope.to_owned());
                 }
                 Some(_) => {}
-                None => every_attempt_names_its_scope = false,
+                None => every_scope_is_known = false,
             }
         }
         let tied: BTreeMap<&CredentialId, bool> =
@@ -140,23 +171,19 @@ impl Owners {
             ties: by_key,
             tied_credentials,
             known: ties.known.clone(),
-            scope_names: ties.scopes.clone(),
+            scopes,
             our_scopes,
             by_key: grain.key,
             by_scope: grain.scope && !grain.key,
             scopes_comparable: false,
-            every_attempt_names_its_scope: every_attempt_names_its_scope && !attempts.is_empty(),
+            every_scope_is_known: every_scope_is_known && !attempts.is_empty(),
             every_credential_is_tied,
             every_tie_is_confirmed,
         };
         owners.scopes_comparable = rows
             .filter_map(scope_of)
-            .any(|scope| owners.our_scopes.contains(owners.scope_id(scope)));
+            .any(|scope| owners.our_scopes.contains(owners.scopes.id(scope)));
         owners
-    }
-
-    fn scope_id<'a>(&'a self, scope: &'a str) -> &'a str {
-        self.scope_names.get(scope).map_or(scope, String::as_str)
     }
 
     /// Whose traffic a row of the bill is.
@@ -182,14 +209,15 @@ impl Owners {
         }
         let unseen_scope = scope.filter(|scope| {
             self.scopes_comparable
-                && self.every_attempt_names_its_scope
-                && !self.our_scopes.contains(self.scope_id(scope))
+                && self.every_scope_is_known
+                && !self.our_scopes.contains(self.scopes.id(scope))
         });
         if (self.by_key || self.by_scope)
             && let Some(scope) = unseen_scope
         {
             let reason = format!(
-                "{scope} occurs in no attempt of ours, and every attempt names its project or workspace"
+                "{scope} occurs in no attempt of ours, and of every attempt the project or \
+                 workspace is known"
             );
             return foreign(key.unwrap_or(scope), Confidence::Proven, reason);
         }
@@ -198,7 +226,7 @@ impl Owners {
         }
         match scope {
             Some(scope) if self.by_scope && self.scope_grain_holds() => {
-                Owner::Scope(self.scope_id(scope).to_owned())
+                Owner::Scope(self.scopes.id(scope).to_owned())
             }
             _ => Owner::Shared,
         }
@@ -219,7 +247,7 @@ impl Owners {
     }
 
     fn scope_grain_holds(&self) -> bool {
-        self.scopes_comparable && self.every_attempt_names_its_scope
+        self.scopes_comparable && self.every_scope_is_known
     }
 
     /// Whose traffic an attempt is.
@@ -231,9 +259,9 @@ impl Owners {
                 None => Owner::Shared,
             };
         }
-        match &attempt.scope {
+        match self.scopes.of(attempt) {
             Some(scope) if self.by_scope && self.scope_grain_holds() => {
-                Owner::Scope(scope.to_string())
+                Owner::Scope(scope.to_owned())
             }
             _ => Owner::Shared,
         }

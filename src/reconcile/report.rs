@@ -15,7 +15,7 @@ use crate::reconcile::bridge::{self, BridgeRow};
 use crate::reconcile::coverage::{self, Coverage};
 use crate::reconcile::drill;
 use crate::reconcile::exact::{Inexact, add, subtract};
-use crate::reconcile::facts::{DocumentTotals, Inputs};
+use crate::reconcile::facts::{DocumentTotals, ExchangeRate, Inputs};
 use crate::reconcile::finding::{Cause, Confidence, Finding, Part};
 use crate::reconcile::invariants::in_books_currency;
 use crate::reconcile::matching::Matched;
@@ -71,6 +71,9 @@ pub struct Report {
     /// From the export to the document, where its totals were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentBridge>,
+    /// The rate every amount of the bill was taken at, where it is in another currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeRate>,
     /// Named causes, in the order of the bridge.
     pub findings: Vec<Finding>,
     /// Counted beside reported beside billed, by model.
@@ -215,6 +218,7 @@ pub fn of(matched: &Matched<'_>) -> Result<Report, Inexact> {
         coverage: coverage::of(matched)?,
         bridge: bridge::rows(sheet, recorded)?,
         document: document(inputs.document, matched.currency, export)?,
+        exchange: inputs.exchange.clone().filter(|_| matched.currency != inputs.currency),
         findings,
         compared: compared(matched),
         population: population(matched),

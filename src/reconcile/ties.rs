@@ -8,7 +8,7 @@ use crate::names::CredentialId;
 use crate::reconcile::aliases::NameMap;
 use crate::reconcile::facts::{BillingClass, Inputs, KeyTie};
 use crate::reconcile::grain::Grain;
-use crate::reconcile::owners::{KeyNames, scope_of};
+use crate::reconcile::owners::{KeyNames, Scopes, scope_of};
 use crate::reconcile::slots::Slots;
 
 /// Output tokens by charge period and model.
@@ -160,8 +160,9 @@ fn proposal(key: &str, credential: &CredentialId) -> KeyTie {
 /// used there.
 fn alone_in_their_scope(inputs: &Inputs, keys: &KeyNames) -> Vec<(String, CredentialId)> {
     let mut ours: BTreeMap<&str, BTreeSet<&CredentialId>> = BTreeMap::new();
+    let scopes = Scopes::new(&inputs.ties);
     for attempt in &inputs.attempts {
-        if let (Some(scope), Some(credential)) = (&attempt.scope, &attempt.credential) {
+        if let (Some(scope), Some(credential)) = (scopes.of(attempt), &attempt.credential) {
             ours.entry(scope).or_default().insert(credential);
         }
     }
@@ -169,7 +170,7 @@ fn alone_in_their_scope(inputs: &Inputs, keys: &KeyNames) -> Vec<(String, Creden
     let mut scopes_of_key: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in inputs.imports.iter().flat_map(|import| &import.lines) {
         if let (Some(key), Some(scope)) = (keys.of(&line.dimensions), scope_of(&line.dimensions)) {
-            let scope = inputs.ties.scopes.get(scope).map_or(scope, String::as_str);
+            let scope = scopes.id(scope);
             theirs.entry(scope).or_default().insert(key);
             scopes_of_key.entry(key).or_default().insert(scope);
         }

@@ -80,7 +80,7 @@ pub fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
     let is_early = |import: &ImportFact| {
         let last = import.covered_days.iter().max().map(|day| ChargePeriod::of_day(*day).end);
         let settles_at = last.map_or(end, |last| last.min(end)).plus_micros(3 * DAY_US);
-        import.exported_at.is_some_and(|exported| exported < settles_at)
+        import.imported_at.is_some_and(|imported| imported < settles_at)
     };
     if matched.inputs.imports.iter().any(is_early) {
         return MonthState::Provisional;
@@ -122,7 +122,8 @@ pub fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
         ]
     } else {
         let two = [first_sentence(report, &provider, &month, &state), second_sentence(report)];
-        two.into_iter().chain(document_sentence(report)).collect()
+        let more = [exchange_sentence(report), document_sentence(report)];
+        two.into_iter().chain(more.into_iter().flatten()).collect()
     };
     Verdict { state, sentences, to_do: to_do(report) }
 }
@@ -168,6 +169,17 @@ fn second_sentence(report: &Report) -> String {
         format!("**{} has none**", say(report.unexplained))
     };
     format!("{} of that has a named cause{mostly}; {open}.", say(report.named))
+}
+
+/// The rate a bill in another currency was taken at.
+fn exchange_sentence(report: &Report) -> Option<String> {
+    let exchange = report.exchange.as_ref()?;
+    Some(format!(
+        "The bill is in {}; every amount of it is shown in {} here, where {}.",
+        exchange.from,
+        exchange.into,
+        exchange.words()
+    ))
 }
 
 /// From the export to the document, where its totals were given.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
-use crate::money::Amount;
+use crate::money::{Amount, Currency};
 use crate::period::Timestamp;
 use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
@@ -145,6 +145,8 @@ pub struct FaceLine {
 /// Everything the causes work on.
 #[derive(Debug)]
 pub struct Worksheet {
+    /// The books' currency, in which every effect is booked.
+    pub currency: Currency,
     /// The bill's grain.
     pub grain: Grain,
     /// The bill's periods.
@@ -175,8 +177,9 @@ pub struct Worksheet {
 
 impl Worksheet {
     /// An empty worksheet.
-    pub fn new(grain: Grain, slots: Slots, rates: RateBook) -> Self {
+    pub fn new(currency: Currency, grain: Grain, slots: Slots, rates: RateBook) -> Self {
         Self {
+            currency,
             grain,
             slots,
             rates,

@@ -25,6 +25,11 @@ const STEPS: &[(i64, &str, &str)] = &[
     (3, "invoices", include_str!("../../migrations/books/sqlite/3_invoices.sql")),
     (4, "append only", include_str!("../../migrations/books/sqlite/4_append_only.sql")),
     (5, "days", include_str!("../../migrations/books/sqlite/5_days.sql")),
+    (
+        20_261_122,
+        "exchange rates",
+        include_str!("../../migrations/books/sqlite/20261122_exchange_rates.sql"),
+    ),
 ];
 
 /// Connections that read at the same time.

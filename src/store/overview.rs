@@ -1,5 +1,7 @@
 //! Spend and attempts from the rollups, by hour or by day: the only tables an overview may read.
 
+use std::ops::Range;
+
 use sqlx::sqlite::SqliteRow;
 
 use crate::meter::Meter;
@@ -96,52 +98,57 @@ macro_rules! team {
     };
 }
 
-/// What is spent, from the sums by hour or by day.
-macro_rules! spend_from {
-    ($table:literal, $at:literal) => {
-        concat!(
-            "SELECT ", $at, " - (", $at, " % $1) AS bucket,
-       CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model
-               WHEN 'team' THEN ", team!(), "
+/// One bucket for a span of any length: the grain of who wants the sum alone.
+pub const WHOLE_SPAN: i64 = 1_000_000 * DAY_US;
+
+// Whole days from the sums by day, what a span has before and after them from the sums by hour. The
+// tables by hour and by day have the same columns in the same order.
+const SPEND: &str = concat!(
+    "
+SELECT hour - (hour % $1) AS bucket,
+       CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
+    team!(),
+    "
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
                ELSE workspace END AS grouped_by,
        model, meter, CASE WHEN rate_id = '' THEN 0 ELSE 1 END AS priced, billing_class, currency,
        CAST(SUM(quantity) AS BIGINT) AS quantity,
        string_agg(CAST(amount AS TEXT), ' ') AS amounts
-FROM ", $table, "
-WHERE ", $at, " >= $3 AND ", $at, " < $4
-  AND ($5 IS NULL OR provider = $5) AND ($6 IS NULL OR model = $6)
-  AND ($7 IS NULL OR ", team!(), " = $7) AND ($8 IS NULL OR app = $8)
-  AND ($9 IS NULL OR organization = $9 OR project = $9 OR workspace = $9)
-  AND ($10 IS NULL OR credential = $10)
+FROM (SELECT * FROM usage_rollups WHERE hour >= $3 AND hour < $4
+      UNION ALL SELECT * FROM usage_days WHERE day >= $4 AND day < $5
+      UNION ALL SELECT * FROM usage_rollups WHERE hour >= $5 AND hour < $6)
+WHERE ($7 IS NULL OR provider = $7) AND ($8 IS NULL OR model = $8)
+  AND ($9 IS NULL OR ",
+    team!(),
+    " = $9) AND ($10 IS NULL OR app = $10)
+  AND ($11 IS NULL OR organization = $11 OR project = $11 OR workspace = $11)
+  AND ($12 IS NULL OR credential = $12)
 GROUP BY 1, 2, 3, 4, 5, 6, 7"
-        )
-    };
-}
+);
 
-/// Attempts, from the sums by hour or by day.
-macro_rules! attempts_from {
-    ($table:literal, $at:literal) => {
-        concat!(
-            "SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model
-               WHEN 'team' THEN ", team!(), "
+const ATTEMPTS: &str = concat!(
+    "
+SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
+    team!(),
+    "
                WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
                ELSE workspace END AS grouped_by,
        outcome, usage_source, price_status, billing_class,
        CAST(SUM(attempts) AS BIGINT) AS attempts,
        CAST(SUM(duration_us) AS BIGINT) AS duration_us
-FROM ", $table, "
-WHERE ", $at, " >= $2 AND ", $at, " < $3
-  AND ($4 IS NULL OR provider = $4) AND ($5 IS NULL OR model = $5)
-  AND ($6 IS NULL OR ", team!(), " = $6) AND ($7 IS NULL OR app = $7)
-  AND ($8 IS NULL OR organization = $8 OR project = $8 OR workspace = $8)
-  AND ($9 IS NULL OR credential = $9)
+FROM (SELECT * FROM attempt_rollups WHERE hour >= $2 AND hour < $3
+      UNION ALL SELECT * FROM attempt_days WHERE day >= $3 AND day < $4
+      UNION ALL SELECT * FROM attempt_rollups WHERE hour >= $4 AND hour < $5)
+WHERE ($6 IS NULL OR provider = $6) AND ($7 IS NULL OR model = $7)
+  AND ($8 IS NULL OR ",
+    team!(),
+    " = $8) AND ($9 IS NULL OR app = $9)
+  AND ($10 IS NULL OR organization = $10 OR project = $10 OR workspace = $10)
+  AND ($11 IS NULL OR credential = $11)
 GROUP BY 1, 2, 3, 4, 5"
-        )
-    };
-}
+);
 
 const LAST: &str = "
 SELECT i.request, i.started_at, v.total, v.currency
@@ -188,13 +195,13 @@ pub async fn spend(
     by: Dimension,
     grain_us: i64,
 ) -> Result<Vec<SpendCell>, StoreError> {
-    let days = is_of_days(filter.period) && grain_us % DAY_US == 0;
-    let sql =
-        if days { spend_from!("usage_days", "day") } else { spend_from!("usage_rollups", "hour") };
-    let rows = sqlx::query(sql)
+    let days = whole_days(filter.period, grain_us);
+    let rows = sqlx::query(SPEND)
         .bind(grain_us)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
+        .bind(days.start)
+        .bind(days.end)
         .bind(filter.period.end.micros())
         .bind(filter.provider.as_deref())
         .bind(filter.model.as_deref())
@@ -217,14 +224,12 @@ pub async fn attempts(
     filter: &AttemptFilter,
     by: Dimension,
 ) -> Result<Vec<AttemptCell>, StoreError> {
-    let sql = if is_of_days(filter.period) {
-        attempts_from!("attempt_days", "day")
-    } else {
-        attempts_from!("attempt_rollups", "hour")
-    };
-    let rows = sqlx::query(sql)
+    let days = whole_days(filter.period, WHOLE_SPAN);
+    let rows = sqlx::query(ATTEMPTS)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
+        .bind(days.start)
+        .bind(days.end)
         .bind(filter.period.end.micros())
         .bind(filter.provider.as_deref())
         .bind(filter.model.as_deref())
@@ -257,9 +262,13 @@ pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, Sto
     }))
 }
 
-/// Whether a span begins and ends with a day, so that the sums by day tell all of it.
-fn is_of_days(period: ChargePeriod) -> bool {
-    [period.start, period.end].iter().all(|instant| instant.micros() % DAY_US == 0)
+/// The part of a span the sums by day tell, in microseconds: its whole days, and nothing of it where
+/// it has none or a bucket is less than a day.
+fn whole_days(period: ChargePeriod, grain_us: i64) -> Range<i64> {
+    let (start, end) = (period.start.micros(), period.end.micros());
+    let first = start.saturating_add((DAY_US - start.rem_euclid(DAY_US)) % DAY_US);
+    let last = end - end.rem_euclid(DAY_US);
+    if grain_us % DAY_US == 0 && first < last { first..last } else { end..end }
 }
 
 fn read_spend(row: &SqliteRow) -> Result<SpendCell, StoreError> {

@@ -44,6 +44,19 @@ pub struct StoredDocument {
     pub credits: Option<String>,
 }
 
+/// What one unit of a bill's currency is in the books' currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRate {
+    /// The bill's currency.
+    pub from: String,
+    /// The books' currency.
+    pub into: String,
+    /// Canonical decimal.
+    pub rate: String,
+    /// Where a person read it; empty where they did not say.
+    pub source: String,
+}
+
 /// A person closed a month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
@@ -168,6 +181,62 @@ pub async fn document(
     let read = |row: SqliteRow| {
         let (total, tax) = (get(&row, "total")?, get(&row, "tax")?);
         Ok(StoredDocument { total, tax, credits: get(&row, "credits")? })
+    };
+    row.map(read).transpose()
+}
+
+/// Notes the rate of exchange of a month.
+///
+/// # Errors
+/// [`StoreError`] where the books do not take it.
+pub async fn say_rate(
+    books: &Books,
+    of: &MonthOf<'_>,
+    (said_at, actor): (Timestamp, &str),
+    rate: &StoredRate,
+) -> Result<(), StoreError> {
+    const SAY: &str = "
+        INSERT INTO exchange_rates
+               (said_at, actor, provider, account, period, from_currency, into_currency, rate, source)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    sqlx::query(SAY)
+        .bind(said_at.micros())
+        .bind(actor)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .bind(&rate.from)
+        .bind(&rate.into)
+        .bind(&rate.rate)
+        .bind(&rate.source)
+        .execute(books.writer())
+        .await
+        .map(drop)
+        .map_err(StoreError::database("a rate of exchange"))
+}
+
+/// The newest word on a month's rate of exchange.
+///
+/// # Errors
+/// [`StoreError`] where the books do not answer.
+pub async fn rate(books: &Books, of: &MonthOf<'_>) -> Result<Option<StoredRate>, StoreError> {
+    const NEWEST: &str = "
+        SELECT from_currency, into_currency, rate, source FROM exchange_rates
+        WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
+    let row = sqlx::query(NEWEST)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string())
+        .fetch_optional(books.pool())
+        .await
+        .map_err(StoreError::database("a rate of exchange"))?;
+    let read = |row: SqliteRow| {
+        Ok(StoredRate {
+            from: get(&row, "from_currency")?,
+            into: get(&row, "into_currency")?,
+            rate: get(&row, "rate")?,
+            source: get(&row, "source")?,
+        })
     };
     row.map(read).transpose()
 }

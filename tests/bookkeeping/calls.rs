@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub at: &'a str,
     pub key: &'a str,
     pub organization: Option<&'a str>,
+    /// Named by the answer.
+    pub project: Option<&'a str>,
     pub model: &'a str,
     pub input: u64,
     pub output: u64,
@@ -37,6 +39,7 @@ impl Default for Call<'_> {
             at: "2026-10-01T12:00:00Z",
             key: "credential-1",
             organization: Some("org-1"),
+            project: Some("proj_1"),
             model: "gpt-5-2025-08-07",
             input: 1_000_000,
             output: 0,
@@ -132,7 +135,7 @@ impl<'a> Node<'a> {
             provider_response_id: None,
             account: PayingAccount {
                 organization: call.organization.map(str::to_owned),
-                project: Some("proj_1".to_owned()),
+                project: call.project.map(str::to_owned),
                 workspace: None,
             },
             usage,

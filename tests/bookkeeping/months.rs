@@ -170,6 +170,45 @@ async fn a_document_is_bridged_from_the_export_and_kept_in_its_currency() {
 }
 
 #[tokio::test]
+async fn a_bill_in_another_currency_is_compared_at_the_rate_a_person_gives() {
+    let house = House::new();
+    let books = house.books().await;
+    call_daily(&books, 1..=31).await;
+    // A call of a day is $1.25 here and billed at 1.15 euros.
+    let euros = cost(&daily(1..=31, "1.15")).replace(",usd,", ",eur,");
+    bring(&books, &euros, LATER).await;
+    books.close().await;
+    for (wrong, said) in [
+        ("EUR", "is no rate of exchange"),
+        ("EUR=", "is no rate of exchange"),
+        ("EUR=0", "is no rate of exchange"),
+        ("EUR=-1.08", "is no rate of exchange"),
+        ("euros=1.08", "is no rate of exchange"),
+        ("USD=1", "the currency of the books themselves"),
+        ("GBP=1.2", "--exchange-rate EUR=RATE"),
+    ] {
+        let ran = house.run(["reconcile", "openai", "2026-10", "--exchange-rate", wrong]);
+        assert_eq!(ran.code, Some(1), "{wrong}: {ran:?}");
+        assert!(ran.err.contains(said), "{wrong}: {ran:?}");
+    }
+    let words = ["--exchange-rate", "EUR=1.0832", "--exchange-source", "a bank, 30 October 2026"];
+    let report = house.report("openai", "2026-10", &words);
+    // 31 days at 1.15 euros are 35.65, at 1.0832 they are 38.61608.
+    assert_eq!((&report["recorded"], &report["billed"]), (&json!("38.75"), &json!("38.61608")));
+    assert_eq!((&report["currency"], &report["unexplained"]), (&json!("USD"), &json!("0")));
+    assert_eq!(report["exchange"]["rate"], "1.0832");
+    let verdict = report["verdict"]["sentences"].to_string();
+    assert!(verdict.contains("EUR 1 is USD 1.0832 (a bank, 30 October 2026)"), "{verdict}");
+    let again = house.report("openai", "2026-10", &[]);
+    assert_eq!(again, report, "what was said is remembered");
+    let other = house.report("openai", "2026-10", &["--exchange-rate", "EUR=1.1"]);
+    assert_eq!(
+        (&other["exchange"]["rate"], &other["exchange"]["source"]),
+        (&json!("1.1"), &json!(""))
+    );
+}
+
+#[tokio::test]
 async fn a_report_is_kept_once_while_nothing_changes() {
     let house = House::new();
     let books = house.books().await;

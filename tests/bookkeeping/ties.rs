@@ -120,6 +120,45 @@ async fn what_a_person_said_is_applied_and_not_proposed_again() {
 }
 
 #[tokio::test]
+async fn a_key_tied_to_a_project_proves_what_another_project_was_billed() {
+    let house = House::new();
+    let books = house.books().await;
+    let mut node = Node::new(&books);
+    let mut text = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                    quantity,quantity_unit,line_item,project_id,organization_id\n"
+        .to_owned();
+    for day in 1..=31_u64 {
+        // Answers here name no project.
+        let at = format!("2026-10-{day:02}T12:00:00Z");
+        let (key, output) = ("cred-1", 1_000_000);
+        node.call(Call { at: &at, key, project: None, input: 0, output, ..Call::default() });
+        let start = 1_790_812_800 + (day - 1) * 86_400;
+        for project in ["proj_1", "proj_2"] {
+            writeln!(
+                text,
+                "{start},{},2026-10-{day:02}T00:00:00+00:00,,10,usd,1000000,tokens,\
+                 \"gpt-5-2025-08-07, output\",{project},org-1",
+                start + 86_400
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    house.imported(&house.file("cost.csv", text));
+    let proven = |report: &serde_json::Value| {
+        let findings = report["findings"].as_array().unwrap();
+        let mut found = findings.iter().filter(|one| one["confidence"] == "proven");
+        found.next().map(|one| (one["subject"].clone(), one["amount"].clone()))
+    };
+    assert_eq!(proven(&house.report("openai", "2026-10", &[])), None, "no project is known");
+    let credential = CredentialId::new("cred-1");
+    ties::confirm(&books, &credential, "project:openai/proj_1", "test", &clock()).await.unwrap();
+    let report = house.report("openai", "2026-10", &[]);
+    assert_eq!(proven(&report), Some(("proj_2".into(), "310".into())), "{report:#}");
+    books.close().await;
+}
+
+#[tokio::test]
 async fn a_word_on_nothing_is_refused() {
     let house = House::new();
     let books = told(&house, 1).await;

@@ -56,6 +56,7 @@ INSERT INTO usage_rows VALUES ('b', 1, '2026-10-01', NULL, '{}', '[]');
 INSERT INTO import_seals VALUES ('b', 2, '{}', 'h');
 INSERT INTO import_withdrawals VALUES ('b', 3, 'me', 'wrong file');
 INSERT INTO invoice_documents VALUES (1, 1, 'me', 'openai', 'a', '2026-10', 'USD', '1', NULL, NULL);
+INSERT INTO exchange_rates VALUES (1, 1, 'me', 'openai', 'a', '2026-10', 'EUR', 'USD', '1.08', '');
 INSERT INTO reports VALUES ('r', 1, 'openai', 'a', '2026-10', 'h', 'reconciled', '{}');
 INSERT INTO closings VALUES (1, 1, 'me', 'openai', 'a', '2026-10', 'r', 'h', '');
 INSERT INTO remarks VALUES (1, 1, 'me', 'credential:x', 'name', 'prod');
@@ -86,6 +87,7 @@ async fn the_books_refuse_to_change_any_record() {
         ("billed_lines", "billed_cost", "batch, row"),
         ("usage_rows", "usage", "batch, row"),
         ("invoice_documents", "total", "id"),
+        ("exchange_rates", "rate", "id"),
         ("reports", "body", "report"),
         ("closings", "note", "id"),
         ("remarks", "value", "id"),

@@ -55,10 +55,9 @@ impl Case {
             file_hash: "00".repeat(32),
             kind: "cost export".to_owned(),
             covered_days: Vec::new(),
-            exported_at: None,
+            imported_at: None,
             lines: Vec::new(),
             usage: Vec::new(),
-            stated_total: None,
         };
         let inputs = Inputs {
             provider: ProviderName::from("openai"),

@@ -194,20 +194,6 @@ fn figures_no_decimal_can_hold_are_refused_and_never_rounded() {
 }
 
 #[test]
-fn a_file_that_does_not_add_up_is_a_finding_without_money() {
-    let mut case = Case::with_atlas();
-    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, M, "3.00")]);
-    case.line("atlas-1", Meter::Input, Some(M), "3");
-    case.inputs.imports[0].stated_total = Some(money("3.00"));
-    assert!(case.report().agrees);
-    case.inputs.imports[0].stated_total = Some(money("4"));
-    let report = case.report();
-    let found = only(&report, Cause::InternalTotal);
-    assert_eq!((found.amount, report.agrees), (money("0"), false));
-    assert!(found.evidence[0].contains("states 4"), "{:?}", found.evidence);
-}
-
-#[test]
 fn an_old_price_under_a_contract_is_told_apart_from_the_contract() {
     let mut case = Case::with_atlas().with_old_version();
     case.rate("borea-2", Meter::Input, "1.00", "2026-01-01T00:00:00Z", None, &[]);

@@ -6,5 +6,7 @@ mod coarse_bills;
 mod planted_month;
 mod properties;
 mod report;
+mod scope_ties;
 mod simulator;
+mod unseen_fees;
 mod worked_examples;

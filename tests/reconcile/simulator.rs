@@ -254,10 +254,9 @@ impl Month {
             file_hash: String::new(),
             kind: "simulated".to_owned(),
             covered_days: days,
-            exported_at: None,
+            imported_at: None,
             lines,
             usage,
-            stated_total: None,
         };
         let mut ties = Ties::default();
         for key in 0..2_usize {

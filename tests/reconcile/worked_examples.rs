@@ -227,19 +227,35 @@ fn e11_another_currency_is_its_own_step() {
     case.decimals = 2;
     case.precision = AmountPrecision::HalfUp;
     case.line("m-1", Meter::Input, Some(100 * M), "92.40").currency = euro;
-    case.inputs.exchange =
-        Some(ExchangeRate { from: euro, rate: money("1.09"), on: "2026-10-31".parse().unwrap() });
+    let source = "a bank's rate of 31 October 2026".to_owned();
+    let rate = ExchangeRate { from: euro, into: Currency::USD, rate: money("1.09"), source };
+    case.inputs.exchange = Some(rate.clone());
     let report = case.report();
     assert_eq!(report.billed, money("100.716"));
     assert_eq!(causes(&report), [(Cause::Exchange, "0.716".to_owned())]);
-    assert_eq!(only(&report, Cause::Exchange).confidence, Confidence::Consistent);
+    let finding = only(&report, Cause::Exchange);
+    assert_eq!(finding.confidence, Confidence::Consistent);
+    let words = "EUR 1 is USD 1.09 (a bank's rate of 31 October 2026)";
+    assert!(finding.evidence.iter().any(|line| line == words), "{:?}", finding.evidence);
+    assert!(report.verdict.sentences.iter().any(|said| said.contains(words)));
+    assert_eq!(report.exchange, Some(rate));
+}
+
+#[test]
+fn e11_a_rate_into_another_currency_than_the_books_is_none() {
+    let mut case = Case::new();
+    let (euro, pound): (Currency, Currency) = ("EUR".parse().unwrap(), "GBP".parse().unwrap());
+    case.line("m-1", Meter::Input, Some(M), "1").currency = euro;
+    case.inputs.exchange =
+        Some(ExchangeRate { from: euro, into: pound, rate: money("0.87"), source: String::new() });
+    assert!(case.try_report().unwrap_err().to_string().contains("--exchange-rate EUR=RATE"));
 }
 
 #[test]
 fn e11_without_a_rate_currencies_never_add() {
     let mut case = Case::new();
     case.line("m-1", Meter::Input, Some(M), "1").currency = "EUR".parse().unwrap();
-    assert!(case.try_report().unwrap_err().to_string().contains("exchange rate"));
+    assert!(case.try_report().unwrap_err().to_string().contains("--exchange-rate EUR=RATE"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use crate::invoice::line::ChargeCategory;
 use crate::money::canonical_text;
 use crate::reconcile::bill::is_mapped;
-use crate::reconcile::exact::{Inexact, add, at_price, multiply, subtract};
+use crate::reconcile::exact::{Inexact, at_price, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::{CellIndex, FaceLine, Worksheet};
@@ -83,7 +83,7 @@ pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             false => format!("the line itself says so, dated {}", line.period.start.day()),
         });
         matched.sheet.notes[note].about([], "none: the line stands by itself");
-        let amount = match matched.inputs.exchange {
+        let amount = match &matched.inputs.exchange {
             Some(exchange) if exchange.from == line.currency => {
                 multiply(line.billed_cost, exchange.rate)?
             }
@@ -95,34 +95,12 @@ pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     Ok(())
 }
 
-/// Files whose stated total is not the sum of their rows: no money of the bridge, and yet a finding.
-///
-/// # Errors
-/// [`Inexact`] where a figure cannot be kept exactly.
-pub fn footings(matched: &mut Matched<'_>) -> Result<(), Inexact> {
-    for import in &matched.inputs.imports {
-        let Some(stated) = import.stated_total else { continue };
-        let mut sum = Decimal::ZERO;
-        for line in &import.lines {
-            sum = add(sum, line.billed_cost)?;
-        }
-        if sum != stated {
-            let note = matched.sheet.note(Cause::InternalTotal, &import.batch, Confidence::Proven);
-            let (stated, sum) = (canonical_text(stated), canonical_text(sum));
-            matched.sheet.notes[note]
-                .evidence(format!("the file states {stated}, its rows add up to {sum}"))
-                .about([], "none: the file stands by itself");
-        }
-    }
-    Ok(())
-}
-
 /// Brings the cells of a bill in another currency to that bill, in the books' currency.
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
 pub fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
-    let Some(exchange) = matched.inputs.exchange else { return Ok(()) };
+    let Some(exchange) = &matched.inputs.exchange else { return Ok(()) };
     let sheet = &mut matched.sheet;
     let foreign = |cell: &CellIndex| sheet.cells[*cell].billed.other_currency;
     let cells: Vec<CellIndex> = (0..sheet.cells.len()).filter(foreign).collect();
@@ -138,15 +116,13 @@ pub fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
         };
         let subject = format!("{} to {}", exchange.from, matched.inputs.currency);
         let note = sheet.note(cause, &subject, confidence);
-        sheet.notes[note].evidence(format!(
-            "at {} on {}",
-            canonical_text(exchange.rate),
-            exchange.on
-        ));
+        sheet.notes[note].evidence(exchange.words());
         if let Some(implied) = implied {
             let implied = canonical_text(implied.round_dp(6));
-            sheet.notes[note]
-                .evidence(format!("every line implies one rate, {implied} of the bill's per ours"));
+            sheet.notes[note].evidence(format!(
+                "every line is billed at one rate: {} {implied} for {} 1 of ours",
+                exchange.from, exchange.into
+            ));
         }
         sheet.book(note, *cell, 0, amount)?;
     }

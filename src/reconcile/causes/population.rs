@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use crate::meter::Meter;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::owners::Owner;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
+
+/// What the names of models hold that bill a search for each call.
+const SEARCH_MODELS: [&str; 2] = ["-search-preview", "-search-api"];
 
 /// Books whole cells that cannot be ours.
 ///
@@ -18,7 +22,8 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     before_books(matched)?;
     foreign_owners(matched)?;
     untied_keys(matched)?;
-    unseen_models(matched)
+    unseen_models(matched)?;
+    unseen_fees(matched)
 }
 
 /// Charge periods that ended before the books' first instant.
@@ -132,6 +137,43 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             }
             sheet.book(note, cell, quantity, amount)?;
         }
+    }
+    Ok(())
+}
+
+/// Fees for a call's tools that stand in no answer's usage: search models bill each call so. The
+/// gateway cannot see them, and says so instead of calling them unexplained.
+fn unseen_fees(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+    let fees = [Meter::WebSearch, Meter::FileSearch, Meter::CodeSession];
+    let sheet = &mut matched.sheet;
+    let mut searches: BTreeMap<u32, u64> = BTreeMap::new();
+    let models = matched.inputs.attempts.iter().filter(|attempt| {
+        let model = attempt.model_requested.as_ref().map_or("", |model| model.as_str());
+        SEARCH_MODELS.iter().any(|part| model.contains(part))
+    });
+    for attempt in models {
+        if let Some(slot) = sheet.slots.at(attempt.started_at) {
+            *searches.entry(slot).or_insert(0) += 1;
+        }
+    }
+    for cell in 0..sheet.cells.len() {
+        let key = &sheet.cells[cell].key;
+        let Some(meter) = key.meter.filter(|meter| fees.contains(meter)) else { continue };
+        if !still_missing(sheet, cell) {
+            continue;
+        }
+        let calls = searches.get(&key.slot).copied().filter(|_| meter == Meter::WebSearch);
+        let Some((quantity, amount)) = lacking(sheet, cell)? else { continue };
+        let note = sheet.note(Cause::UnseenFee, meter.as_str(), Confidence::Consistent);
+        sheet.notes[note]
+            .evidence("this fee stands in no answer's usage, so that the gateway cannot see it")
+            .alternative("traffic that did not pass through here");
+        if calls.is_some() {
+            sheet.notes[note].evidence(
+                "calls to search models, which bill a search for each, passed here at that time",
+            );
+        }
+        sheet.book(note, cell, quantity, amount)?;
     }
     Ok(())
 }

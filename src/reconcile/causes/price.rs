@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
-use crate::money::{canonical_text, exact_mul};
+use crate::money::{Currency, canonical_text, exact_mul};
 use crate::period::DAY_US;
 use crate::reconcile::causes::discount::{self, Ratio};
 use crate::reconcile::causes::stale_discount;
@@ -178,13 +178,17 @@ fn book_fit(
     let confidence = if sure { Confidence::Proven } else { Confidence::Consistent };
     let note = sheet.note(cause, &series.model, confidence);
     for other in others {
-        let words = sheet.rates.get(other.rate).map(price_words).unwrap_or_default();
+        let words = sheet
+            .rates
+            .get(other.rate)
+            .map(|rate| price_words(rate, sheet.currency))
+            .unwrap_or_default();
         sheet.notes[note].alternative(words);
     }
     if let Some(ratio) = ratio {
         sheet.notes[note].alternative(ratio.words());
     }
-    let words = rate.as_ref().map(price_words).unwrap_or_default();
+    let words = rate.as_ref().map(|rate| price_words(rate, sheet.currency)).unwrap_or_default();
     sheet.notes[note].evidence(format!("every line that is off fits {words}"));
     if let Some(day) = from {
         sheet.notes[note].evidence(format!("{}: from or until {day}", series.meter));
@@ -198,10 +202,10 @@ fn book_fit(
 }
 
 /// A price as a sentence names it.
-fn price_words(rate: &Rate) -> String {
+fn price_words(rate: &Rate, currency: Currency) -> String {
     let per_million = rate.unit_price.and_then(|price| exact_mul(price, Decimal::from(1_000_000)));
     let price = per_million.map(canonical_text).unwrap_or_default();
-    let mut words = format!("the price {price} per million of {}", rate.meter);
+    let mut words = format!("the price {currency} {price} per million of {}", rate.meter);
     let sku = rate.sku.words();
     if !sku.is_empty() {
         words.push_str(&format!(" ({sku})"));
@@ -298,7 +302,11 @@ fn splits(matched: &Matched<'_>, series: &Series, cell: CellIndex) -> Result<Vec
             for (day, quantity) in &by_day {
                 let amount = add(at_price(before, earlier)?, at_price(after, total - earlier)?)?;
                 if earlier > 0 && sheet.cells[cell].billed.admits(amount) {
-                    splits.push(Split { day: *day, amount, words: price_words(rate) });
+                    splits.push(Split {
+                        day: *day,
+                        amount,
+                        words: price_words(rate, sheet.currency),
+                    });
                 }
                 earlier += quantity;
             }

@@ -11,6 +11,7 @@ use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::Loose;
+use crate::reconcile::verdict::money;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Which instant of an attempt decides its charge period.
@@ -72,8 +73,8 @@ impl Basis {
     /// As a sentence says it.
     pub fn words(self) -> String {
         match self {
-            Self::Started => "counted by the attempt's start".to_owned(),
-            Self::Ended => "counted by the attempt's end".to_owned(),
+            Self::Started => "each call counted where it began".to_owned(),
+            Self::Ended => "each call counted where it ended".to_owned(),
             Self::Shifted(hours) if hours > 0 => format!("days that begin at {hours:02}:00 UTC"),
             Self::Shifted(hours) => {
                 format!("days that begin at {:02}:00 UTC of the day before", 24 + hours)
@@ -131,9 +132,10 @@ pub fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> B
         let Some((first, others)) = leading.split_first() else { continue };
         let moved = cases[&group].apart.iter().filter(|gap| **gap != 0).count();
         let alone = others.is_empty() && moved > 1;
+        let spans = spans(moved, &sheet.slots);
         let evidence = format!(
-            "{} charge periods disagree when counted by the attempt's start; {}, all agree to the token",
-            moved,
+            "with {}, the bill and our books differ in {spans}; with {}, they agree to the token",
+            Basis::Started.words(),
             first.words()
         );
         let confidence = if alone { Confidence::Proven } else { Confidence::Consistent };
@@ -141,11 +143,22 @@ pub fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> B
         bases.0.insert(group, Choice { basis: *first, confidence, evidence, alternatives });
     }
     for (group, basis) in near {
-        let evidence = format!("{}, less than half of the disagreement is left", basis.words());
+        let evidence =
+            format!("with {}, less than half of the difference in tokens is left", basis.words());
         let confidence = Confidence::Consistent;
         bases.0.insert(group, Choice { basis, confidence, evidence, alternatives: Vec::new() });
     }
     bases
+}
+
+/// So many days, or whatever the rows of the bill span.
+fn spans(count: usize, slots: &Slots) -> String {
+    match (count, slots.are_days()) {
+        (1, true) => "one day".to_owned(),
+        (_, true) => format!("{count} days"),
+        (1, false) => "one period of the bill".to_owned(),
+        (_, false) => format!("{count} periods of the bill"),
+    }
 }
 
 /// Of several fitting bases, those are dropped under which a group that agrees would not.
@@ -297,7 +310,11 @@ pub fn book(
         sheet.book(note, cell, quantity, amount.to_decimal()?)?;
     }
     for (note, moved) in within {
-        sheet.notes[note].evidence(format!("{moved} moves between days and nets to nothing"));
+        let moved = money(moved.to_decimal()?, sheet.currency);
+        sheet.notes[note].evidence(format!(
+            "{moved} is billed on another day than it was recorded on; over the month the sum is \
+             the same"
+        ));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const STEPS: &[(i64, &str, &str)] =
     &[(1, "journal", include_str!("../../migrations/journal/1_journal.sql"))];
 
 /// How long a connection waits for another one that holds the database.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// The first SQLite without the WAL-reset bug.
 const SQLITE_NEEDED: [u32; 3] = [3, 51, 3];

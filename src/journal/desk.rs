@@ -57,10 +57,9 @@ impl Desk {
         if !is_lone || !seat.writer.writes_without_waiting() {
             return Err(pending);
         }
-        // Where it fails everybody has been told, and the thread ends with its next command.
-        let _told = seat.writer.take(vec![pending]);
+        let written = seat.writer.write_at_once(pending);
         seat.last_commit = Instant::now();
-        Ok(())
+        written
     }
 
     /// Runs until the journal is closed, fails, or nobody holds it any more. Blocks its thread.

@@ -4,10 +4,12 @@
 //! to cross, twice for every commit, and a call commits twice.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, params};
 
 use crate::journal::chain::Link;
+use crate::journal::connect;
 use crate::journal::error::JournalError;
 use crate::ledger::entry::Entry;
 use crate::names::Clock;
@@ -68,6 +70,19 @@ impl Scribe {
         }
         self.next_n += i64::try_from(drafts.len()).unwrap_or(0);
         Ok(first)
+    }
+
+    /// Writes one draft, or nothing where somebody else holds the database at this moment.
+    pub(crate) fn write_at_once(&mut self, draft: &Draft) -> Result<i64, WriteError> {
+        self.wait_at_most(Duration::ZERO)?;
+        let written = self.write(&[draft]);
+        // It only sets a number; a failure must not make a record that was written seem unwritten.
+        drop(self.wait_at_most(connect::BUSY));
+        written
+    }
+
+    fn wait_at_most(&self, time: Duration) -> Result<(), WriteError> {
+        self.connection.busy_timeout(time).map_err(|error| classify(&error))
     }
 
     /// Inserts the drafts as one transaction; returns the hash of the last.
@@ -168,5 +183,5 @@ pub(crate) fn limit_pages(
     path: &Path,
 ) -> Result<(), JournalError> {
     let limited = connection.execute_batch(&format!("PRAGMA max_page_count = {pages}"));
-    limited.map_err(|error| crate::journal::connect::damaged(path, &error))
+    limited.map_err(|error| connect::damaged(path, &error))
 }

@@ -179,6 +179,21 @@ impl Writer {
         Ok(closer)
     }
 
+    /// Writes one entry without waiting for anybody who holds the database. What cannot be written
+    /// so comes back, and the journal's thread, which may wait, tries again.
+    pub(crate) fn write_at_once(&mut self, pending: Pending) -> Result<(), Pending> {
+        if self.syncer.failure().is_some() {
+            return Err(pending);
+        }
+        match self.scribe.write_at_once(&pending.draft) {
+            Ok(first) => {
+                self.tell(first, vec![pending]);
+                Ok(())
+            }
+            Err(_) => Err(pending),
+        }
+    }
+
     /// Writes a batch, or what of it can be written. With an error the journal has failed, and
     /// everybody who waits has been told.
     pub(crate) fn take(&mut self, batch: Vec<Pending>) -> Result<(), JournalFailed> {

@@ -67,6 +67,7 @@ enum State {
     Waiting(Box<Attempt>, PendingAnswer),
     Reading(Box<Attempt>, AnswerBody, Reading),
     Committing(Commit),
+    Committed,
     Settled,
 }
 
@@ -188,11 +189,13 @@ impl Exchange {
 
     /// Waits until the settlement is committed.
     pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let State::Committing(commit) = &mut self.state {
-            ready!(commit.as_mut().poll(context));
-            self.state = State::Settled;
-            failpoint::pass(Failpoint::BeforeLastByte);
+        match &mut self.state {
+            State::Committing(commit) => ready!(commit.as_mut().poll(context)),
+            State::Committed => {}
+            _ => return Poll::Ready(()),
         }
+        self.state = State::Settled;
+        failpoint::pass(Failpoint::BeforeLastByte);
         Poll::Ready(())
     }
 
@@ -215,10 +218,11 @@ impl Exchange {
                 shared.recorder.settle(entry).await;
             }
         });
+        failpoint::pass(Failpoint::BeforeCommit);
         // Polled once here, so that it is in the journal's queue whatever happens to its waiter.
         let mut nobody = Context::from_waker(std::task::Waker::noop());
         self.state = match commit.as_mut().poll(&mut nobody) {
-            Poll::Ready(()) => State::Settled,
+            Poll::Ready(()) => State::Committed,
             Poll::Pending => State::Committing(commit),
         };
         // Not before: the counting threads would compete with those that write the settlement.
@@ -226,7 +230,6 @@ impl Exchange {
             self.shared.count(job);
         }
         self.cost = cost;
-        failpoint::pass(Failpoint::BeforeCommit);
         body
     }
 
@@ -291,7 +294,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Settled);
-        if matches!(state, State::Settled) {
+        if matches!(state, State::Committed | State::Settled) {
             return;
         }
         // The runtime may drop what is spawned here when it ends; then there is no third chance.
@@ -311,7 +314,7 @@ impl Drop for Exchange {
             return;
         }
         match &onward.state {
-            State::Committing(_) | State::Settled => {}
+            State::Committing(_) | State::Committed | State::Settled => {}
             State::Intending(_) => drop(onward.settle(End::Unsent)),
             State::Reading(_, body, _) if body.is_end_stream() => {
                 drop(onward.settle(End::Drained));

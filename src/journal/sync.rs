@@ -11,9 +11,10 @@ use tokio::sync::{oneshot, watch};
 /// How long a commit nobody waits for may stay unsynced.
 const LAZY: Duration = Duration::from_millis(100);
 
-/// The least time from one sync to the next. Providers think for longer, so it is not waited for;
-/// under load it makes fewer and larger groups.
+/// The least time from one sync to the next while so many wait for each that it makes fewer and
+/// larger groups. Providers think for longer, so it is hardly ever waited for.
 const SPACING: Duration = Duration::from_millis(2);
+const LOAD: usize = 4;
 
 /// Resolves once what it waits for is synced, or with the reason it never will be.
 type Told = Result<(), Arc<str>>;
@@ -161,34 +162,41 @@ impl Syncer {
         loop {
             let (goal, last) = self.next_goal(synced);
             let begun = Instant::now();
+            let mut told = 0;
             if goal > synced {
                 // A failed sync is never retried: the kernel may have dropped the pages.
                 if let Err(error) = wal.sync_data() {
                     return self.fail(&format!("syncing the journal's WAL failed: {error}"));
                 }
                 synced = goal;
-                self.tell(goal, last);
+                told = self.tell(goal, last);
             }
             if last {
-                return self.tell(synced, true);
+                self.tell(synced, true);
+                return;
             }
-            thread::sleep(SPACING.saturating_sub(begun.elapsed()));
+            if told >= LOAD {
+                thread::sleep(SPACING.saturating_sub(begun.elapsed()));
+            }
         }
     }
 
-    /// Tells those whose record is safe, and at the end those whose record never came.
-    fn tell(&self, synced: i64, last: bool) {
+    /// Tells those whose record is safe, and at the end those whose record never came; how many
+    /// are safe.
+    fn tell(&self, synced: i64, last: bool) -> usize {
         let mut state = self.state();
         self.synced.store(synced, Ordering::Release);
         let reached: Vec<_> = state.waiting.extract_if(.., |(n, _)| *n <= synced).collect();
         let never: Vec<_> = if last { state.waiting.drain(..).collect() } else { Vec::new() };
         drop(state);
+        let told = reached.len();
         for (_, tell) in reached {
             drop(tell.send(Ok(())));
         }
         for (_, tell) in never {
             drop(tell.send(Err(gone())));
         }
+        told
     }
 
     /// Waits until something is worth a sync; with it, whether this is the last one.

@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
+use crate::digest::hexadecimal;
 use crate::names::CredentialId;
 
 /// Makes fingerprints that mean nothing without the data folder's own key.
@@ -88,11 +89,7 @@ impl Fingerprinter {
         let mut mac = self.keyed.clone();
         mac.update(secret.expose_secret().as_bytes());
         let digest = mac.finalize().into_bytes();
-        let mut text = String::with_capacity(16);
-        for byte in digest.iter().take(8) {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        CredentialId::new(text)
+        CredentialId::new(hexadecimal(&digest[..8]))
     }
 }
 

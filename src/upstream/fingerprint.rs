@@ -93,6 +93,21 @@ impl Fingerprinter {
     }
 }
 
+/// Copies a data folder's key into another folder that has none: under another key every credential
+/// would look new, and what was said of it would be lost. Nothing happens where there is no key yet.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn copy_key(data: &Path, to: &Path) -> Result<(), FingerprintError> {
+    let failed = |path: PathBuf| |source| FingerprintError::File { path, source };
+    let (path, copy) = (data.join(KEY_FILE), to.join(KEY_FILE));
+    match std::fs::read(&path) {
+        Ok(key) => write_private(&copy, &key).map_err(failed(copy)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
 /// The last four characters, as providers show keys; fewer where the key is short, so that the
 /// hint never gives away more than a third of it.
 pub fn hint(secret: &SecretString) -> String {

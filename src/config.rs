@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::dialect::endpoint::Dialect;
+use crate::gateway::counting::QUEUE_BYTES;
 use crate::upstream::base_url;
 
 /// Everything that can be configured, with its defaults. Fields are read by `serve`.
@@ -203,7 +204,7 @@ impl Default for Timeouts {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_mib: 32, counting_queue_mib: 64, journal_mib: None }
+        Self { body_mib: 32, counting_queue_mib: QUEUE_BYTES / (1024 * 1024), journal_mib: None }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod dashboard;
 pub mod dialect;
+pub mod digest;
 pub mod failpoint;
 pub mod gateway;
 pub mod ingress;

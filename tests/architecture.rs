@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Low to high. A module imports only from floors below its own.
 const FLOORS: &[&[&str]] = &[
-    &["money", "period", "meter", "failpoint"],
+    &["money", "period", "meter", "digest", "failpoint"],
     &["names"],
     &["usage", "access", "invoice"],
     &["dialect", "pricing"],
@@ -40,6 +40,7 @@ const PURE: &[&str] = &[
     "money",
     "period",
     "meter",
+    "digest",
     "names",
     "usage",
     "access",

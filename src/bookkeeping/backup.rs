@@ -1,4 +1,4 @@
-//! Backup: a copy of books and journal that verifies, made while they are in use.
+//! Backup: a copy of books, journal and fingerprint key that verifies, made while they are in use.
 
 use std::fs;
 use std::io;
@@ -8,6 +8,7 @@ use crate::bookkeeping::post::PostError;
 use crate::bookkeeping::verify::{self, Verification, VerifyError};
 use crate::journal::reader;
 use crate::store::books;
+use crate::upstream::fingerprint::{self, FingerprintError};
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +27,16 @@ pub enum BackupError {
     /// Journal or books could not be copied.
     #[error(transparent)]
     Copying(#[from] PostError),
+    /// The key that fingerprints credentials could not be copied.
+    #[error(transparent)]
+    Key(#[from] FingerprintError),
     /// The copy could not be looked over.
     #[error("the copy was written but cannot be verified: {0}")]
     Verifying(#[from] VerifyError),
 }
 
-/// Copies books and journal of a data folder into a new or empty folder, and verifies the copy.
-/// Works beside a running process. The folder written is a data folder: to restore, put it where
+/// Copies books, journal and fingerprint key of a data folder into a new or empty folder, and
+/// verifies the copy. Works beside a running process. The folder written is a data folder: to restore, put it where
 /// the old one was.
 ///
 /// # Errors
@@ -46,6 +50,7 @@ pub async fn backup(folder: &Path, to: &Path) -> Result<Verification, BackupErro
     if folder.join(reader::JOURNAL_FILE).exists() {
         reader::copy(folder, to).await.map_err(PostError::from)?;
     }
+    fingerprint::copy_key(folder, to)?;
     Ok(verify::verify(to).await?)
 }
 
@@ -59,5 +64,24 @@ fn make_empty(to: &Path) -> Result<(), BackupError> {
     match fs::read_dir(to).map_err(failed)?.next() {
         None => Ok(()),
         Some(_) => Err(BackupError::NotEmpty(to.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::store::books::Books;
+    use crate::upstream::fingerprint::Fingerprinter;
+
+    #[tokio::test]
+    async fn a_key_that_was_seen_before_the_backup_is_known_where_it_is_restored() {
+        let (folder, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Books::open(folder.path()).await.unwrap().close().await;
+        let secret = SecretString::from("sk-proj-abcdefghijklx4Qm");
+        let seen = Fingerprinter::open(folder.path()).unwrap().fingerprint(&secret);
+        backup(folder.path(), target.path()).await.unwrap();
+        assert_eq!(Fingerprinter::open(target.path()).unwrap().fingerprint(&secret), seen);
     }
 }

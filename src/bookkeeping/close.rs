@@ -1,8 +1,7 @@
 //! Closing a month: books and billed lines are gathered, laid against each other, and reported.
 
-use sha2::{Digest, Sha256};
-
 use crate::bookkeeping::gather::{account, billed_in, gather, import_facts};
+use crate::digest::sha256;
 use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
 use crate::names::{AttemptId, Clock, ProviderName, new_id};
 use crate::period::BillingPeriod;
@@ -121,7 +120,7 @@ pub async fn explain(
     let (account, inputs) = gather(books, prices, month).await?;
     let report = work(inputs).await?;
     let body = serde_json::to_string(&report).unwrap_or_default();
-    let inputs_hash = hex(&Sha256::digest(body.as_bytes()));
+    let inputs_hash = sha256(&body);
     let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
     if let Some(newest) = reports::newest_report(books, &of).await?
         && newest.inputs_hash == inputs_hash
@@ -264,8 +263,4 @@ async fn work(inputs: Inputs) -> Result<Report, CloseError> {
 
 pub(crate) fn interrupted() -> StoreError {
     StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,6 @@
 //! Reading an export's bytes off the asynchronous threads: rows in chunks, and what a part came to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::bookkeeping::import::{ExportBytes, ExportFile, ImportError};
+use crate::digest::hexadecimal;
 use crate::invoice::export::Export;
 use crate::invoice::format::ExportFormat;
 use crate::invoice::line::{BilledLine, UsageRow};
@@ -225,12 +225,4 @@ impl io::Write for Hashing<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,7 +11,7 @@ use crate::period::{DAY_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::{posting, verify};
 
-/// How long a record stays in the journal if nothing else is said.
+/// For how many days a record stays in the journal, at least.
 pub const DEFAULT_DAYS: u32 = 7;
 /// How often old records are looked for.
 const EVERY: Duration = Duration::from_secs(3_600);

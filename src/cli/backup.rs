@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::bookkeeping::backup;
 use crate::cli::verify;
 
-/// Copies the data folder's books and journal, also while they are in use, and verifies the copy.
+/// Copies the data folder's books, journal and fingerprint key, also while they are in use, and verifies the copy.
 pub async fn run(data: &Path, to: &Path) -> ExitCode {
     match backup::backup(data, to).await {
         Ok(found) => {

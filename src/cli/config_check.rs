@@ -16,7 +16,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
     finish(described.map(|text| print(text.trim_end())).map_err(|error| error.to_string()))
 }
 
-/// The configuration in force as TOML text, secrets as their reference and last characters.
+/// The configuration in force as TOML text; of a secret only where it is read from.
 fn describe(config: &Config) -> Result<String, ConfigError> {
     let mut text = String::new();
     let failure = match config.on_journal_failure {
@@ -78,6 +78,9 @@ fn describe_providers(config: &Config, text: &mut String) -> Result<(), ConfigEr
             Dialect::Anthropic => "anthropic",
         };
         let _ = writeln!(text, "dialect = {}", quoted(dialect));
+        if entry.is_some_and(|entry| entry.allow_http) {
+            text.push_str("allow_http = true\n");
+        }
         match entry.and_then(|entry| entry.api_key.as_ref()) {
             Some(reference) => {
                 let _ = writeln!(text, "api_key = {}", quoted(&hidden(reference)));
@@ -114,18 +117,41 @@ fn quoted_key(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Config {
+        Config::from_text(text, "test.toml", std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn the_sample_says_the_defaults_and_every_key_it_shows_is_one() {
+        let sample = include_str!("../../counterfoil.sample.toml");
+        assert_eq!(describe(&read(sample)).unwrap(), describe(&Config::default()).unwrap());
+        let is_key = |text: &str| text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        let shown = |line: &str| {
+            let (key, _) = line.split_once(" = ").unwrap_or_default();
+            line.starts_with('[') || !key.is_empty() && is_key(key)
+        };
+        let bare = |line| str::strip_prefix(line, "# ").filter(|it| shown(it)).unwrap_or(line);
+        let everything: Vec<&str> = sample.lines().map(bare).collect();
+        let config = read(&everything.join("\n"));
+        assert!(config.price_overlay.is_some() && config.limits.journal_mib.is_some());
+        assert_eq!(config.providers.len(), 3);
+        assert!(config.callers.values().all(|it| it.team.is_some() && it.capture.is_some()));
+        assert_eq!(config.callers.len(), 1);
+    }
+
     #[test]
     fn the_description_hides_secrets_and_reads_back() {
         let text = "[providers.openai]\napi_key = 'sk-very-secret'\n\
+                    [providers.local]\nbase_url = 'http://10.0.0.7:11434'\nallow_http = true\n\
                     [callers.app]\ntoken = 'a-long-random-token'\nteam = 'search'\ncapture = '30d'\n";
-        let read = |text: &str| Config::from_text(text, "test.toml", std::iter::empty());
-        let config = read(text).unwrap();
+        let config = read(text);
         let shown = describe(&config).unwrap();
         assert!(!shown.contains("very-secret") && !shown.contains("long-random"), "{shown}");
         assert!(!format!("{config:?}").contains("very-secret"));
         assert!(shown.contains("KEPT for this time\ncapture = \"30d\""), "{shown}");
         assert!(shown.contains("so its calls are refused"), "{shown}");
-        assert!(describe(&read("").unwrap()).unwrap().contains("own key is passed through"));
-        read(&shown.replace("(hidden)", "a-long-random-token")).unwrap();
+        assert!(describe(&read("")).unwrap().contains("own key is passed through"));
+        let again = read(&shown.replace("(hidden)", "a-long-random-token"));
+        assert_eq!(describe(&again).unwrap(), shown);
     }
 }

@@ -50,7 +50,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Copy journal and books, also while they are in use, and verify the copy.
+    /// Copy journal, books and fingerprint key, also while they are in use, and verify the copy.
     Backup {
         /// Where to; an empty or new folder.
         to: PathBuf,

@@ -137,15 +137,8 @@ async fn say(state: &DashboardState, form: &Query) -> Result<&'static str, PageE
 async fn make(state: &DashboardState, query: &Query) -> Result<Accounts, PageError> {
     let now = state.clock.now();
     let end = now.hour().plus_micros(DAY_US);
-    let filter = AttemptFilter {
-        period: ChargePeriod { start: end.plus_micros(-31 * DAY_US), end },
-        provider: None,
-        model: None,
-        team: None,
-        app: None,
-        account: None,
-        credential: None,
-    };
+    let start = end.plus_micros(-31 * DAY_US);
+    let filter = AttemptFilter::over(ChargePeriod { start, end });
     let by = Dimension::Credential;
     let cells = overview::spend(&state.books, &filter, by, 31 * DAY_US).await?;
     let attempts = overview::attempts(&state.books, &filter, by).await?;

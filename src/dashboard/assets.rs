@@ -1,12 +1,12 @@
 //! The pages' style sheet and script, in the binary, under names that change with their bytes.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+
+use crate::digest::sha256;
 
 /// Where the assets are served.
 #[derive(Debug)]
@@ -44,10 +44,7 @@ pub async fn asset(Path(name): Path<String>) -> Response {
 }
 
 fn fingerprint(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(6).fold(String::new(), |mut name, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    let mut digits = sha256(text);
+    digits.truncate(12);
+    digits
 }

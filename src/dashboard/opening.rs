@@ -57,15 +57,7 @@ pub(crate) async fn opening(
 }
 
 async fn days_with_traffic(books: &Books, month: BillingPeriod) -> Result<usize, PageError> {
-    let filter = AttemptFilter {
-        period: month.span(),
-        provider: None,
-        model: None,
-        team: None,
-        app: None,
-        account: None,
-        credential: None,
-    };
+    let filter = AttemptFilter::over(month.span());
     let cells = overview::spend(books, &filter, Dimension::Provider, DAY_US).await?;
     Ok(cells.iter().map(|cell| cell.bucket).collect::<BTreeSet<Timestamp>>().len())
 }

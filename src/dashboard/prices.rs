@@ -158,15 +158,8 @@ async fn names_used(state: &DashboardState) -> Result<BTreeSet<(String, String)>
     let period = ChargePeriod { start: end.plus_micros(-USED_DAYS * DAY_US), end };
     let mut used = BTreeSet::new();
     for (provider, _) in state.prices.providers() {
-        let filter = AttemptFilter {
-            period,
-            provider: Some(provider.to_owned()),
-            model: None,
-            team: None,
-            app: None,
-            account: None,
-            credential: None,
-        };
+        let filter =
+            AttemptFilter { provider: Some(provider.to_owned()), ..AttemptFilter::over(period) };
         let cells = overview::attempts(&state.books, &filter, Dimension::Model).await?;
         used.extend(cells.into_iter().map(|cell| (provider.to_owned(), cell.group)));
     }

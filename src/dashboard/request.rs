@@ -21,7 +21,7 @@ use crate::gateway::capture::LARGEST_SIDE;
 use crate::period::Timestamp;
 use crate::store::accounts;
 use crate::store::captured::{Captured, KeptContent};
-use crate::store::requests::{self as store, AttemptRecord, ChargeRecord};
+use crate::store::request::{self as store, AttemptRecord, ChargeRecord};
 
 /// The page.
 #[derive(Template, Serialize)]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::dashboard::beside::{Beside, beside};
 use crate::dashboard::format;
 use crate::meter::{Meter, Quantities};
-use crate::store::requests::{AttemptRecord, CountRecord};
+use crate::store::request::{AttemptRecord, CountRecord};
 
 /// What was used: as reported, as counted, as the provider said it.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use chrono::{Datelike, Days, NaiveDate};
 
-use crate::dashboard::format;
 use crate::dashboard::page::PageError;
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US, Timestamp};
 use crate::store::overview::Dimension;
@@ -299,11 +298,6 @@ pub fn bucket_text(at: Timestamp, grain_us: i64) -> String {
     } else {
         at.to_datetime().format("%-d %b").to_string()
     }
-}
-
-/// When a view was made, in words beside its numbers.
-pub fn as_of(now: Timestamp) -> String {
-    format!("as of {}", format::instant_utc(now))
 }
 
 #[cfg(test)]

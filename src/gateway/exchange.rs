@@ -219,7 +219,8 @@ impl Exchange {
             }
         });
         failpoint::pass(Failpoint::BeforeCommit);
-        // Polled once here, so that it is in the journal's queue whatever happens to its waiter.
+        // Polled once here, so that it is in the journal or in its queue, whatever happens to its
+        // waiter.
         let mut nobody = Context::from_waker(std::task::Waker::noop());
         self.state = match commit.as_mut().poll(&mut nobody) {
             Poll::Ready(()) => State::Committed,
@@ -322,7 +323,7 @@ impl Drop for Exchange {
             State::Reading(..) | State::Waiting(..) => drop(onward.settle(End::Abandoned)),
         }
         if again {
-            // It is in the journal's queue already.
+            // It is in the journal or in its queue already.
             onward.state = State::Settled;
         } else {
             shared.runtime.spawn(async move {

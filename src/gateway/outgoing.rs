@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use http::{Request, Uri};
 
-use crate::dialect::endpoint::{Dialect, Purpose};
+use crate::dialect::endpoint::Purpose;
 use crate::dialect::inject::{self, Injection};
-use crate::dialect::request::{BodyKind, IncludeUsage};
+use crate::dialect::request::BodyKind;
 use crate::gateway::call::{Call, CallBody};
 use crate::gateway::error::CallError;
-use crate::names::Endpoint;
 use crate::upstream::body::UpstreamBody;
 use crate::upstream::headers::for_provider;
 
@@ -40,10 +39,8 @@ pub fn body(call: &Call, body: CallBody) -> Outgoing {
         return Outgoing::as_it_is(UpstreamBody::pieces([whole]), None);
     }
     let facts = &call.facts;
-    let streams_json = facts.stream && facts.body == BodyKind::Json;
-    let chat = matches!(call.route.endpoint, Endpoint::Chat | Endpoint::Completions);
-    let unasked = facts.include_usage != IncludeUsage::Wanted;
-    let injects = streams_json && chat && unasked && call.provider.dialect == Dialect::OpenAi;
+    let injects = facts.body == BodyKind::Json
+        && inject::is_needed(call.provider.dialect, call.route.endpoint, facts);
     if injects && let Ok(Injection::Spliced(splice)) = inject::include_usage(&whole) {
         let body = UpstreamBody::pieces(splice.pieces());
         return Outgoing { body, counted: Some(whole), injected: true };

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
-
+use crate::digest::sha256;
 use crate::invoice::foreign;
 use crate::invoice::format::ExportFormat;
 use crate::invoice::numbers::{DecimalMark, is_invisible, trimmed};
@@ -113,8 +112,7 @@ fn described(
             return Err(Refusal::DuplicateColumn { name, first: first + 1, second: at + 1 });
         }
     }
-    let digest = Sha256::digest(names.join("\n").as_bytes());
-    let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = sha256(names.join("\n"));
     let had_invisible = spelled.iter().any(|name| name.contains(is_invisible));
     Ok(Header { spelled, names, fingerprint, delimiter, preamble_lines, had_invisible })
 }

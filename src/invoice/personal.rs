@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::digest::hexadecimal;
+
 /// Cells remembered so that a column of one person is hashed once.
 const REMEMBERED: usize = 1_024;
 
@@ -35,8 +37,7 @@ impl PersonalHash {
             let mut keyed = self.keyed.clone();
             keyed.update(cell.as_bytes());
             let digest = keyed.finalize().into_bytes();
-            let mut replaced = String::from("personal:");
-            replaced.extend(digest.iter().take(16).map(|byte| format!("{byte:02x}")));
+            let replaced = format!("personal:{}", hexadecimal(&digest[..16]));
             self.known.insert(cell.to_owned(), replaced);
         }
         self.known.get(cell).map_or("personal:", String::as_str)

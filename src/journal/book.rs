@@ -36,7 +36,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(10);
 /// What may be set about a journal.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
-    /// Entries that may wait for the writer.
+    /// Entries that may wait for the journal's thread.
     pub queue: usize,
     /// Records that may be committed and not yet synced: what a power cut can take at most.
     pub unsynced_limit: u32,
@@ -94,7 +94,7 @@ pub struct JournalHealth {
     pub committed_n: u64,
     /// The last record a power cut cannot take back.
     pub synced_n: u64,
-    /// Entries waiting for the writer.
+    /// Entries waiting for the journal's thread.
     pub queued: usize,
     /// Records in memory that wait for room on the disk; new intents are refused meanwhile.
     pub waiting_for_room: u64,
@@ -214,7 +214,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Busy`] and [`JournalError::Unavailable`]: not written.
-    /// [`JournalError::Deferred`]: kept in memory and written later; intents never are.
+    /// [`JournalError::Deferred`]: kept aside and written later; intents never are.
     /// [`JournalError::Failed`]: the process has to end.
     pub async fn commit(&self, entry: &Entry) -> Result<Committed, JournalError> {
         let (waiter, answer) = oneshot::channel();

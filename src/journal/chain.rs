@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
+
 /// Stands before the first record of a node.
 pub(crate) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -16,7 +18,7 @@ pub(crate) struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// SHA-256 in lower-case hex. Fields are separated by line feeds and only the last one can
+    /// SHA-256 in 64 digits. Fields are separated by line feeds and only the last one can
     /// contain any, so no two different records give the same input.
     pub(crate) fn hash(&self, prev_hash: &str) -> String {
         let mut digest = Sha256::new();
@@ -24,15 +26,8 @@ impl Link<'_> {
         let attempt = self.attempt.unwrap_or("");
         digest.update(format!("{prev_hash}\n{n}\n{boot}\n{kind}\n{attempt}\n{at}\n"));
         digest.update(self.body);
-        hex(&digest.finalize())
+        hexadecimal(&digest.finalize())
     }
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let pairs = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    pairs.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ pub enum JournalError {
     /// written.
     #[error("the journal cannot write now: {0}")]
     Unavailable(String),
-    /// As [`Self::Unavailable`], but the entry is kept in memory and written as soon as it can be.
+    /// As [`Self::Unavailable`], but the entry is kept, in the lifeboat or in memory only, and written
+    /// as soon as it can be.
     #[error("kept in memory until the journal can write again: {0}")]
     Deferred(String),
     /// The journal stopped: a sync or a write failed in a way that must not be retried. The process

@@ -17,7 +17,7 @@ use crate::ledger::intent::Intent;
 use crate::ledger::orphan;
 use crate::period::{ChargePeriod, Timestamp};
 
-/// Orphans settled in one statement.
+/// Records appended in one transaction.
 const BATCH: usize = 1_000;
 
 /// The last boot that took traffic, as the journal remembers it.

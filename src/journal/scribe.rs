@@ -1,7 +1,7 @@
 //! The scribe: the one connection that writes records, a batch in one transaction.
 //!
-//! It calls SQLite on the writer's own thread. An asynchronous connection would be one more thread
-//! to cross, twice for every commit, and a call commits twice.
+//! It calls SQLite on the thread it is called on. An asynchronous connection would be one more
+//! thread to cross, twice for every commit, and a call commits twice.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::period::Timestamp;
 const RETIRED_AT_ONCE: i64 = 1_000;
 
 const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, prev_hash, hash) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-/// An entry ready to be written, put into words by the task that made it.
+/// An entry ready to be written, put into words by whoever appends it, before anybody waits for it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) kind: &'static str,
@@ -40,7 +40,7 @@ pub(crate) enum WriteError {
     Fatal(String),
 }
 
-/// Numbers, chains and writes records.
+/// Numbers, chains and writes records. Whoever holds it is the only one who does.
 pub(crate) struct Scribe {
     pub(crate) connection: Connection,
     pub(crate) boot: i64,

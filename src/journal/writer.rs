@@ -1,4 +1,4 @@
-//! The writer: takes what waits, writes it in one statement, then tells those who wait.
+//! The writer: writes what waits in one transaction, keeps what finds no room, tells those who wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::journal::sync::Syncer;
 use crate::ledger::entry::Entry;
 use crate::period::Timestamp;
 
-/// The most records one statement takes.
+/// The most records of one transaction.
 const BATCH: usize = 1_000;
 /// How often room for ballast and lifeboat is looked for.
 const BALLAST_RETRY: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(crate) struct Retirement {
     pub(crate) waiter: oneshot::Sender<Result<u64, JournalError>>,
 }
 
-/// The journal cannot go on; the sync thread's progress has the reason.
+/// The journal cannot go on; the syncer has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalFailed;
 
@@ -76,15 +76,16 @@ pub(crate) struct Limits {
 
 /// Owns the write connection for as long as the journal is open.
 pub(crate) struct Writer {
-    pub(crate) scribe: Scribe,
-    pub(crate) syncer: Arc<Syncer>,
-    pub(crate) checkpointer: Checkpointer,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) ballast: Ballast,
-    pub(crate) limits: Limits,
+    scribe: Scribe,
+    syncer: Arc<Syncer>,
+    checkpointer: Checkpointer,
+    ballast: Ballast,
+    limits: Limits,
+    /// What happened and finds no room, in order.
     spill: VecDeque<Draft>,
     spilled_bytes: usize,
-    /// How many of them, from the front, are in the lifeboat too.
+    /// How many of the spill, from the front, are in the lifeboat too.
     aboard: usize,
     /// Attempts that have an intent of this boot and no settlement, with the intent's number.
     open: HashMap<String, i64>,
@@ -242,8 +243,8 @@ impl Writer {
         }
     }
 
-    /// Refuses intents, and keeps what happened already: on the disk if there is room again, else
-    /// in memory.
+    /// Refuses intents, and keeps what happened already: in the journal if there is room again,
+    /// else in memory and, as far as it holds, in the lifeboat.
     fn take_what_must_be_kept(&mut self, batch: Vec<Pending>, reason: &str) -> Result<(), String> {
         // From here on a kill may take what passes untracked.
         if self.limits.untracked {

@@ -1,11 +1,10 @@
 //! What identifies prices: the canonical text of a table, its hash, and the hash of a row.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use crate::digest::sha256;
 use crate::pricing::schema::{
     ContextEntry, FeeEntry, ModelEntry, PriceEntry, PriceFile, TierEntry, Values, WhenEntry,
 };
@@ -48,14 +47,9 @@ pub fn identity(content: &impl Serialize) -> String {
 
 /// Hash of a canonical text.
 pub fn identity_of_text(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let mut hex = String::with_capacity(64);
-    for byte in digest {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.truncate(IDENTITY_DIGITS);
-    hex
+    let mut digits = sha256(text);
+    digits.truncate(IDENTITY_DIGITS);
+    digits
 }
 
 /// The rate id of a row under factors: the row's own where there are none.

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
 use crate::meter::Meter;
 use crate::money::Currency;
 use crate::names::{AccountId, ProviderName};
@@ -402,6 +403,6 @@ fn made_from(inputs: &Inputs) -> MadeFrom {
         hash.update(id);
         hash.update(pico.to_be_bytes());
     }
-    let books = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let books = hexadecimal(&hash.finalize());
     MadeFrom { price_table: inputs.price_table.clone(), books, files }
 }

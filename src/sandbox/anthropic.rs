@@ -8,21 +8,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::period::Timestamp;
 use crate::sandbox::answer::{self, Answer, event_stream, pieces, text_of};
-use crate::sandbox::book::{SandboxKey, Side};
+use crate::sandbox::book::Side;
+use crate::sandbox::call::{Call, Refused};
 use crate::sandbox::provider::{CountedPrompt, ORGANIZATION, Sandbox};
-use crate::sandbox::rates::{self, SandboxModel};
 use crate::sandbox::script::Script;
 use crate::sandbox::words;
-
-struct Call<'a> {
-    key: &'a SandboxKey,
-    model: &'static SandboxModel,
-    body: Value,
-    started_at: Timestamp,
-    number: u64,
-}
 
 /// `POST /v1/messages`
 pub async fn messages(
@@ -85,22 +76,20 @@ fn open<'a>(
     body: &Bytes,
 ) -> Result<Call<'a>, Box<Response>> {
     let number = sandbox.next_call();
-    let id = format!("req_sandbox{number}");
-    let refuse = |status, kind, text| {
+    Call::open(sandbox, Side::Anthropic, number, headers, body).map_err(|refused| {
+        let (status, kind, text) = match refused {
+            Refused::UnknownKey => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")
+            }
+            Refused::NotJson => {
+                (StatusCode::BAD_REQUEST, "invalid_request_error", "The body is not JSON.")
+            }
+            Refused::UnknownModel => (StatusCode::NOT_FOUND, "not_found_error", "no such model"),
+        };
+        let id = format!("req_sandbox{number}");
         let body = error_body(kind, text, &id);
-        Box::new(answer::json(status, &body, &[("request-id", id.clone())]))
-    };
-    let key = sandbox.key(Side::Anthropic, headers).ok_or_else(|| {
-        refuse(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")
-    })?;
-    let body: Value = serde_json::from_slice(body).map_err(|_| {
-        refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "The body is not JSON.")
-    })?;
-    let name = body["model"].as_str().unwrap_or_default();
-    let model = rates::find(name)
-        .filter(|model| !model.display.is_empty())
-        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "not_found_error", "no such model"))?;
-    Ok(Call { key, model, body, started_at: sandbox.now(), number })
+        Box::new(answer::json(status, &body, &[("request-id", id)]))
+    })
 }
 
 fn count(call: &Call<'_>) -> (u64, String) {

@@ -14,6 +14,7 @@ pub mod answer;
 pub mod anthropic;
 pub mod bill;
 pub mod book;
+pub mod call;
 pub mod faults;
 pub mod month;
 pub mod openai;

@@ -9,22 +9,14 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::period::{SECOND_US, Timestamp};
+use crate::period::SECOND_US;
 use crate::sandbox::answer::{self, Answer, event_stream, pieces, text_of};
-use crate::sandbox::book::{SandboxKey, Side};
+use crate::sandbox::book::Side;
+use crate::sandbox::call::{Call, Refused};
 use crate::sandbox::provider::{CountedPrompt, ORGANIZATION, Sandbox};
-use crate::sandbox::rates::{self, SandboxModel};
+use crate::sandbox::rates;
 use crate::sandbox::script::Script;
 use crate::sandbox::words;
-
-/// What every metered handler finds out first.
-struct Call<'a> {
-    key: &'a SandboxKey,
-    model: &'static SandboxModel,
-    body: Value,
-    started_at: Timestamp,
-    number: u64,
-}
 
 /// `POST /v1/chat/completions`
 pub async fn chat(
@@ -182,24 +174,22 @@ fn open<'a>(
     body: &Bytes,
 ) -> Result<Call<'a>, Box<Response>> {
     let number = sandbox.next_call();
-    let id = [("x-request-id", format!("req_sandbox{number}"))];
-    let refuse = |status, kind, code, text| {
-        Box::new(answer::json(status, &error_body(kind, code, text), &id))
-    };
-    let key = sandbox.key(Side::OpenAi, headers).ok_or_else(|| {
-        let text = "Incorrect API key provided.";
-        refuse(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", text)
-    })?;
-    let body: Value = serde_json::from_slice(body).map_err(|_| {
-        let text = "The body of your request is not JSON.";
-        refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_json", text)
-    })?;
-    let name = body["model"].as_str().unwrap_or_default();
-    let model = rates::find(name).filter(|model| model.display.is_empty()).ok_or_else(|| {
-        let text = "The model does not exist or you do not have access to it.";
-        refuse(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", text)
-    })?;
-    Ok(Call { key, model, body, started_at: sandbox.now(), number })
+    Call::open(sandbox, Side::OpenAi, number, headers, body).map_err(|refused| {
+        let (status, code, text) = match refused {
+            Refused::UnknownKey => {
+                (StatusCode::UNAUTHORIZED, "invalid_api_key", "Incorrect API key provided.")
+            }
+            Refused::NotJson => {
+                (StatusCode::BAD_REQUEST, "invalid_json", "The body of your request is not JSON.")
+            }
+            Refused::UnknownModel => {
+                let text = "The model does not exist or you do not have access to it.";
+                (StatusCode::NOT_FOUND, "model_not_found", text)
+            }
+        };
+        let id = [("x-request-id", format!("req_sandbox{number}"))];
+        Box::new(answer::json(status, &error_body("invalid_request_error", code, text), &id))
+    })
 }
 
 fn error_body(kind: &str, code: &str, message: &str) -> Value {

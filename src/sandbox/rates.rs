@@ -2,6 +2,8 @@
 
 use rust_decimal::Decimal;
 
+use crate::sandbox::book::Side;
+
 /// A model the sandbox serves, and its list price in dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxModel {
@@ -74,6 +76,11 @@ const fn openai(
 }
 
 impl SandboxModel {
+    /// Which side serves it.
+    pub const fn side(&self) -> Side {
+        if self.display.is_empty() { Side::OpenAi } else { Side::Anthropic }
+    }
+
     /// What this model counts for so many words: part tokens are not counted.
     pub const fn tokens(&self, words: u64) -> u64 {
         words.saturating_mul(self.tokens_per_100_words) / 100

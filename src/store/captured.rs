@@ -15,7 +15,7 @@ use crate::store::read::{get, get_count};
 /// Name of the database in the data folder. It is there only where a caller is, or was, set to it.
 pub const CAPTURED_FILE: &str = "captured.db";
 
-/// Every step of the schema this program knows.
+/// The one step of its schema.
 const STEP: &str = include_str!("../../migrations/captured/1_captured.sql");
 
 /// What one call sent and was answered, cut to what is kept of each side.

@@ -1,4 +1,4 @@
-//! The books: the only door to their database.
+//! The books, and captured content beside them: the only door to either database.
 
 pub mod accounts;
 pub mod attempt_sets;
@@ -16,6 +16,7 @@ pub mod prices;
 pub mod projection;
 pub mod read;
 pub mod reports;
+pub mod request;
 pub mod requests;
 pub mod rollups;
 mod rows;

@@ -98,6 +98,21 @@ macro_rules! team {
     };
 }
 
+/// What a parameter asks to group by.
+macro_rules! grouped_by {
+    ($asked:literal) => {
+        concat!(
+            "CASE ",
+            $asked,
+            " WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
+            team!(),
+            " WHEN 'app' THEN app WHEN 'credential' THEN credential
+               WHEN 'organization' THEN organization WHEN 'project' THEN project
+               ELSE workspace END AS grouped_by"
+        )
+    };
+}
+
 /// One bucket for a span of any length: the grain of who wants the sum alone.
 pub const WHOLE_SPAN: i64 = 1_000_000 * DAY_US;
 
@@ -106,12 +121,9 @@ pub const WHOLE_SPAN: i64 = 1_000_000 * DAY_US;
 const SPEND: &str = concat!(
     "
 SELECT hour - (hour % $1) AS bucket,
-       CASE $2 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
-    team!(),
-    "
-               WHEN 'app' THEN app WHEN 'credential' THEN credential
-               WHEN 'organization' THEN organization WHEN 'project' THEN project
-               ELSE workspace END AS grouped_by,
+       ",
+    grouped_by!("$2"),
+    ",
        model, meter, CASE WHEN rate_id = '' THEN 0 ELSE 1 END AS priced, billing_class, currency,
        CAST(SUM(quantity) AS BIGINT) AS quantity,
        string_agg(CAST(amount AS TEXT), ' ') AS amounts
@@ -129,12 +141,9 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7"
 
 const ATTEMPTS: &str = concat!(
     "
-SELECT CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
-    team!(),
-    "
-               WHEN 'app' THEN app WHEN 'credential' THEN credential
-               WHEN 'organization' THEN organization WHEN 'project' THEN project
-               ELSE workspace END AS grouped_by,
+SELECT ",
+    grouped_by!("$1"),
+    ",
        outcome, usage_source, price_status, billing_class,
        CAST(SUM(attempts) AS BIGINT) AS attempts,
        CAST(SUM(duration_us) AS BIGINT) AS duration_us

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnection;
 
+use crate::digest::sha256;
 use crate::ledger::entry::{Correction, Entry};
 use crate::ledger::intent::Intent;
 use crate::ledger::settlement::Settlement;
@@ -366,9 +366,4 @@ fn charged(row: &ChargeRow) -> Charged {
         quantity: row.quantity,
         amount: row.amount,
     }
-}
-
-/// SHA-256 in lower-case hex.
-pub(crate) fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,6 +27,21 @@ pub struct AttemptFilter {
     pub credential: Option<String>,
 }
 
+impl AttemptFilter {
+    /// All attempts of a span.
+    pub const fn over(period: ChargePeriod) -> Self {
+        Self {
+            period,
+            provider: None,
+            model: None,
+            team: None,
+            app: None,
+            account: None,
+            credential: None,
+        }
+    }
+}
+
 /// Names the column and shortens the value that is not what this version writes.
 pub(crate) fn unreadable(what: &'static str, value: &str) -> StoreError {
     StoreError::Value { what, value: value.chars().take(80).collect() }

@@ -111,13 +111,7 @@ pub async fn newest_report(
         SELECT report, made_at, inputs_hash, status, body FROM reports
         WHERE provider = $1 AND account = $2 AND period = $3
         ORDER BY made_at DESC, report DESC LIMIT 1";
-    let row = sqlx::query(NEWEST)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .fetch_optional(books.pool())
-        .await
-        .map_err(StoreError::database("the newest report"))?;
+    let row = newest(books, of, NEWEST, "the newest report").await?;
     let read = |row: SqliteRow| {
         Ok(StoredReport {
             report: get(&row, "report")?,
@@ -171,13 +165,7 @@ pub async fn document(
     const NEWEST: &str = "
         SELECT total, tax, credits FROM invoice_documents
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
-    let row = sqlx::query(NEWEST)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .fetch_optional(books.pool())
-        .await
-        .map_err(StoreError::database("an invoice document"))?;
+    let row = newest(books, of, NEWEST, "an invoice document").await?;
     let read = |row: SqliteRow| {
         let (total, tax) = (get(&row, "total")?, get(&row, "tax")?);
         Ok(StoredDocument { total, tax, credits: get(&row, "credits")? })
@@ -223,13 +211,7 @@ pub async fn rate(books: &Books, of: &MonthOf<'_>) -> Result<Option<StoredRate>,
     const NEWEST: &str = "
         SELECT from_currency, into_currency, rate, source FROM exchange_rates
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
-    let row = sqlx::query(NEWEST)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .fetch_optional(books.pool())
-        .await
-        .map_err(StoreError::database("a rate of exchange"))?;
+    let row = newest(books, of, NEWEST, "a rate of exchange").await?;
     let read = |row: SqliteRow| {
         Ok(StoredRate {
             from: get(&row, "from_currency")?,
@@ -297,14 +279,24 @@ pub async fn newest_closing(
     const NEWEST: &str = "
         SELECT closed_at, actor, report, inputs_hash, note FROM closings
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
-    let row = sqlx::query(NEWEST)
+    let row = newest(books, of, NEWEST, "the newest closing").await?;
+    row.as_ref().map(closing).transpose()
+}
+
+/// The row a query finds for a provider, an account and a period.
+async fn newest(
+    books: &Books,
+    of: &MonthOf<'_>,
+    query: &'static str,
+    what: &'static str,
+) -> Result<Option<SqliteRow>, StoreError> {
+    sqlx::query(query)
         .bind(of.provider)
         .bind(of.account)
         .bind(of.period.to_string())
         .fetch_optional(books.pool())
         .await
-        .map_err(StoreError::database("the newest closing"))?;
-    row.as_ref().map(closing).transpose()
+        .map_err(StoreError::database(what))
 }
 
 fn closing(row: &SqliteRow) -> Result<Closing, StoreError> {

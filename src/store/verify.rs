@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::Row;
 
+use crate::digest::sha256;
 use crate::ledger::entry::Entry;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::posting::{self, PostingCursor};
-use crate::store::projection::{Held, Origin, PostingRecord, Rows, sha256};
+use crate::store::projection::{Held, Origin, PostingRecord, Rows};
 use crate::store::read::get;
 use crate::store::rows::json;
 use crate::store::states::State;

@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
+use crate::digest::hexadecimal;
 use crate::names::CredentialId;
 
 /// Makes fingerprints that mean nothing without the data folder's own key.
@@ -88,11 +89,22 @@ impl Fingerprinter {
         let mut mac = self.keyed.clone();
         mac.update(secret.expose_secret().as_bytes());
         let digest = mac.finalize().into_bytes();
-        let mut text = String::with_capacity(16);
-        for byte in digest.iter().take(8) {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        CredentialId::new(text)
+        CredentialId::new(hexadecimal(&digest[..8]))
+    }
+}
+
+/// Copies a data folder's key into another folder that has none: under another key every credential
+/// would look new, and what was said of it would be lost. Nothing happens where there is no key yet.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn copy_key(data: &Path, to: &Path) -> Result<(), FingerprintError> {
+    let failed = |path: PathBuf| |source| FingerprintError::File { path, source };
+    let (path, copy) = (data.join(KEY_FILE), to.join(KEY_FILE));
+    match std::fs::read(&path) {
+        Ok(key) => write_private(&copy, &key).map_err(failed(copy)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(path)(error)),
     }
 }
 

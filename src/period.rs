@@ -109,6 +109,11 @@ impl ChargePeriod {
         self.start <= instant && instant < self.end
     }
 
+    /// Whether some instant lies in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     /// The whole UTC day.
     pub fn of_day(day: NaiveDate) -> Self {
         let next = day.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX);

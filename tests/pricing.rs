@@ -320,8 +320,8 @@ fn names_are_matched_exactly_by_alias_or_by_anchored_form_and_never_by_likeness(
     assert_eq!(priced("openai", "gpt-5.6-terra-2026-07-13", NOVEMBER), "4");
     assert_eq!(priced("anthropic", "claude-opus-5-5-20261111", NOVEMBER), "4");
     assert_eq!(priced("openai", "ft:gpt-4o-2024-08-06:acme::Bx1", NOVEMBER), "3.75");
-    assert_eq!(priced("openai", "gpt-5.6", "2026-07-12T23:59:59Z"), "unknown");
-    assert_eq!(priced("openai", "gpt-5.6", "2026-07-13T00:00:00Z"), "10");
+    assert_eq!(priced("openai", "gpt-5.6", "2026-07-08T23:59:59Z"), "unknown");
+    assert_eq!(priced("openai", "gpt-5.6", "2026-07-09T00:00:00Z"), "10");
     for name in [
         "gpt-5-20250807",
         "GPT-5",

@@ -87,7 +87,8 @@ pub(crate) async fn gather(
         rates,
         ties: ties(books, provider).await?,
         aliases: BTreeMap::new(),
-        gaps: facts::gaps(books, span).await?,
+        // A bill of another time zone ends some hours beside the month.
+        gaps: facts::gaps(books, around).await?,
         // Books without any attempt cover nothing of the month, whenever that is asked.
         books_began: Some(facts::books_began(books).await?.unwrap_or(span.end)),
         document,

@@ -1,6 +1,6 @@
 //! `counterfoil demo`: a month told to the end, from traffic to bill to explanation.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,6 +87,37 @@ impl StoryClock {
             i64::MIN => wall.now(),
             micros => Timestamp::from_micros(micros),
         })
+    }
+}
+
+/// How far the month is laid down: a bar on a terminal, a line for each quarter in a log.
+struct Progress {
+    done: usize,
+    all: usize,
+    on_terminal: bool,
+}
+
+impl Progress {
+    fn new(all: usize, on_terminal: bool) -> Self {
+        Self { done: 0, all: all.max(1), on_terminal }
+    }
+
+    fn advance(&mut self, more: usize, out: &mut impl Write) -> io::Result<()> {
+        const WIDTH: usize = 40;
+        let quarters = |done: usize| done * 4 / self.all;
+        let before = quarters(self.done);
+        let (done, all) = ((self.done + more).min(self.all), self.all);
+        let is_new_quarter = quarters(done) > before;
+        self.done = done;
+        if self.on_terminal {
+            let full = done * WIDTH / all;
+            let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH - full));
+            let end = if done == all { "\n" } else { "" };
+            write!(out, "\r[{bar}] {done} of {all}{end}")?;
+        } else if is_new_quarter {
+            writeln!(out, "{done} of {all} requests laid down")?;
+        }
+        out.flush()
     }
 }
 
@@ -183,7 +214,7 @@ async fn lay_down(
     client: &UpstreamClient,
 ) -> Result<(), String> {
     let mut rest = calls;
-    let mut done = 0;
+    let mut progress = Progress::new(calls.len(), io::stderr().is_terminal());
     while let Some(first) = rest.first() {
         let same_hour = |call: &&PlannedCall| call.at.hour() == first.at.hour();
         let together = rest.iter().take(AT_ONCE).take_while(same_hour).count();
@@ -197,10 +228,9 @@ async fn lay_down(
             sent.map_err(words)??;
         }
         rest = later;
-        done += together;
-        progress(done, calls.len());
+        // Whether somebody reads along or not, the month goes on.
+        drop(progress.advance(together, &mut io::stderr()));
     }
-    drop(writeln!(io::stderr()));
     Ok(())
 }
 
@@ -227,15 +257,6 @@ fn request(running: &Running, call: &PlannedCall) -> Result<Request<UpstreamBody
 async fn send(client: UpstreamClient, request: Request<UpstreamBody>) -> Result<(), String> {
     let answer = client.send(request).await.map_err(words)?;
     answer.into_body().collect().await.map(drop).map_err(words)
-}
-
-fn progress(done: usize, all: usize) {
-    const WIDTH: usize = 40;
-    let full = done * WIDTH / all.max(1);
-    let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH - full));
-    let mut terminal = io::stderr();
-    drop(write!(terminal, "\r[{bar}] {done} of {all}"));
-    drop(terminal.flush());
 }
 
 /// Waits until everything written so far is in the books, counts included.
@@ -322,4 +343,29 @@ async fn live(calls: &[PlannedCall], running: &Running, client: &UpstreamClient)
 
 fn words(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(on_terminal: bool) -> String {
+        let mut progress = Progress::new(1_000, on_terminal);
+        let mut out = Vec::new();
+        for _ in 0..200 {
+            progress.advance(5, &mut out).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_log_gets_a_few_plain_lines_and_a_terminal_its_bar() {
+        let log = written(false);
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.first(), Some(&"250 of 1000 requests laid down"));
+        assert_eq!((lines.len(), lines[3]), (4, "1000 of 1000 requests laid down"));
+        assert!(!log.contains('\r'));
+        let bar = written(true);
+        assert_eq!((bar.matches('\r').count(), bar.matches('\n').count()), (200, 1));
+    }
 }

@@ -50,6 +50,13 @@ impl CredentialLine {
     fn short(&self) -> String {
         ties::fingerprint(&self.credential)
     }
+
+    /// A tie whose name stands on no bill of the last months is offered as it was said.
+    fn is_tied_beyond_the_choices(&self) -> bool {
+        let is_it = |(subject, _): &(String, String)| *subject == self.tied_to;
+        let is_offered = self.choices.iter().flat_map(|group| &group.names).any(is_it);
+        !self.tied_to.is_empty() && !is_offered
+    }
 }
 
 /// A credential.
@@ -78,9 +85,22 @@ struct CredentialLine {
     tied_to: String,
     #[serde(skip)]
     requests: String,
+    /// Names on the provider's bills it may be tied to, by their kind.
     #[serde(skip)]
-    choices: Vec<String>,
+    choices: Vec<ChoiceGroup>,
 }
+
+/// Names of one kind on a provider's bills.
+#[derive(Clone, Debug)]
+struct ChoiceGroup {
+    label: &'static str,
+    /// Subject and name.
+    names: Vec<(String, String)>,
+}
+
+/// What a credential can be tied to on a bill, in the order it is offered: the finest first.
+const BILLED_KINDS: [(&str, &str); 3] =
+    [("key", "Keys"), ("project", "Projects"), ("workspace", "Workspaces")];
 
 const ATTRIBUTES: [&str; 4] = ["name", "team", "tied_to", "known"];
 const LONGEST: usize = 200;
@@ -181,7 +201,6 @@ fn credential_line(
 ) -> CredentialLine {
     let said = remarks.get(&format!("credential:{}", known.credential));
     let word = |attribute: &str| said.and_then(|said| said.get(attribute)).cloned();
-    let own = on_bills.iter().filter(|name| name.provider == known.provider && name.kind == "key");
     CredentialLine {
         kind_text: format::words(&known.kind),
         first: format::instant(known.first_used),
@@ -193,7 +212,7 @@ fn credential_line(
         team: word("team").unwrap_or_default(),
         tied_to: word("tied_to").unwrap_or_default(),
         requests: format!("/requests?range=30d&credential={}", encode_text(&known.credential)),
-        choices: own.map(|name| name.subject.clone()).collect(),
+        choices: choices(&known.provider, on_bills),
         credential: known.credential,
         provider: known.provider,
         hint: known.hint,
@@ -201,6 +220,16 @@ fn credential_line(
         first_used: known.first_used,
         last_used: known.last_used,
     }
+}
+
+fn choices(provider: &str, on_bills: &[BilledName]) -> Vec<ChoiceGroup> {
+    let of_kind = |(kind, label): (&str, &'static str)| {
+        let own = on_bills.iter().filter(|name| name.provider == provider && name.kind == kind);
+        let names = own.map(|name| (name.subject.clone(), name.name.clone())).collect();
+        ChoiceGroup { label, names }
+    };
+    let groups = BILLED_KINDS.into_iter().map(of_kind);
+    groups.filter(|group| !group.names.is_empty()).collect()
 }
 
 impl Accounts {

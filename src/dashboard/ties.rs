@@ -110,10 +110,8 @@ pub(crate) async fn on_bills(
     }
     let name = |(provider, kind, name): (String, String, String)| {
         let subject = format!("{kind}:{provider}/{name}");
-        let tie = match kind.as_str() {
-            "key" => holders.get(&subject).map(|hints| hints.join(", ")).unwrap_or_default(),
-            _ => said(&subject, "tied_to"),
-        };
+        let holders = holders.get(&subject).map(|hints| hints.join(", "));
+        let tie = holders.unwrap_or_else(|| said(&subject, "tied_to"));
         BilledName {
             tied: !tie.is_empty(),
             seen: scopes.contains(&(provider.clone(), kind.clone(), name.clone())),

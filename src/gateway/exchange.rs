@@ -438,7 +438,9 @@ fn correction(
     settlement.model_served = served.cloned().or(settlement.model_served);
     let model = placed.model_priced(settlement.model_served.as_ref());
     settlement.valuation = shared.rate(&placed.provider, &model, placed.started_at, &usage);
-    settlement.billing_class = billing_class(&placed, End::Whole, Outcome::Completed, usage.source);
+    let status = settlement.status;
+    settlement.billing_class =
+        billing_class(&placed, End::Whole, status, Outcome::Completed, usage.source);
     settlement.usage = usage;
     Entry::Correction(Box::new(Correction {
         reason: "usage arrived later".to_owned(),

@@ -128,7 +128,7 @@ pub fn settlement(
             project: measured.head.project,
             workspace: measured.head.workspace,
         },
-        billing_class: billing_class(placed, end, outcome, usage.source),
+        billing_class: billing_class(placed, end, measured.status, outcome, usage.source),
         usage,
         valuation,
     }
@@ -139,6 +139,7 @@ pub fn settlement(
 pub fn billing_class(
     placed: &Placed,
     end: End,
+    status: Option<u16>,
     outcome: Outcome,
     source: UsageSource,
 ) -> BillingClass {
@@ -152,6 +153,16 @@ pub fn billing_class(
         }
         (End::Whole | End::Drained, UsageSource::Reported) => BillingClass::Billed,
         (End::Whole, _) if outcome == Outcome::ProviderError => BillingClass::NotBilled,
+        // No model was asked where the answer sends elsewhere or says that nothing changed.
+        (End::Whole, UsageSource::Absent | UsageSource::Counted | UsageSource::Awaiting)
+            if status.is_some_and(|status| (300..400).contains(&status)) =>
+        {
+            BillingClass::NotBilled
+        }
+        // An answer without a body may still have cost something; no rule of a provider says.
+        (End::Whole, UsageSource::Absent | UsageSource::Counted) if status == Some(204) => {
+            BillingClass::Uncertain
+        }
         (End::Whole, UsageSource::Awaiting) => BillingClass::Billed,
         (End::Whole, UsageSource::Absent | UsageSource::Counted)
             if outcome == Outcome::Completed =>

@@ -84,10 +84,20 @@ async fn connect(
     SqliteConnection::connect_with(&options).await.map_err(|error| damaged(path, &error))
 }
 
-/// Whether there was no room on the disk (or `max_page_count` is reached).
+/// Whether there was no room on the disk (or `max_page_count` is reached), whichever of the two
+/// libraries says so, and however deep.
 fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
-    code == Some(rusqlite::ErrorCode::DiskFull)
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let code = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(error), _) => rusqlite::Error::sqlite_error(error).map(|it| it.extended_code),
+            (_, Some(error)) => sqlx::Error::as_database_error(error)
+                .and_then(|error| error.code())
+                .and_then(|code| code.parse().ok()),
+            (None, None) => None,
+        };
+        // The second is the shared memory of the WAL, which could not grow.
+        matches!(code, Some(rusqlite::ffi::SQLITE_FULL | rusqlite::ffi::SQLITE_IOERR_SHMSIZE))
+    })
 }
 
 /// An error on opening, told about its file.
@@ -122,7 +132,7 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), J
         MigrateError::VersionMissing(step) => {
             JournalError::NewerSchema { path: path.to_owned(), step }
         }
-        other => JournalError::Damaged { path: path.to_owned(), reason: other.to_string() },
+        other => damaged(path, &other),
     })
 }
 
@@ -145,6 +155,25 @@ mod tests {
         ] {
             assert_eq!(is_new_enough(version), trusted, "{version}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_while_the_schema_is_made_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        drop(std::fs::File::create(&path).unwrap());
+        let mut connection = beside(&path).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 2").execute(&mut connection).await.unwrap();
+        let said = migrate(&mut connection, &path).await.unwrap_err().to_string();
+        assert!(said.contains("make room and start again"), "{said}");
+        // The library of the hot path says the same.
+        let connection = writer(&path).unwrap();
+        connection.execute_batch("PRAGMA max_page_count = 2").unwrap();
+        let tables = "CREATE TABLE a (b); CREATE TABLE c (d); CREATE TABLE e (f);";
+        let said = damaged(&path, &connection.execute_batch(tables).unwrap_err()).to_string();
+        assert!(said.contains("make room and start again"), "{said}");
+        let said = damaged(&path, &sqlx::Error::RowNotFound).to_string();
+        assert!(said.contains("restore the last backup"), "{said}");
     }
 
     #[tokio::test]

@@ -255,6 +255,24 @@ pub struct GapFact {
     pub at_most: Option<u64>,
 }
 
+impl GapFact {
+    /// Whether an attempt can be missing at all: an unclean stop that lost nothing is a gap of none.
+    pub fn may_hide_traffic(&self) -> bool {
+        self.at_most != Some(0)
+    }
+
+    /// What may be missing, in a sentence.
+    pub fn sentence(&self) -> String {
+        let at_most = self
+            .at_most
+            .map_or_else(|| "an unknown number of".to_owned(), |most| format!("at most {most}"));
+        format!(
+            "between {} and {} {at_most} attempts may be missing from our books",
+            self.period.start, self.period.end
+        )
+    }
+}
+
 /// The document that is paid. All in the currency of the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentTotals {

@@ -102,6 +102,36 @@ async fn a_providers_error_passes_byte_for_byte_with_its_retry_after_and_bills_n
 }
 
 #[tokio::test]
+async fn a_whole_answer_that_asked_no_model_is_not_taken_for_billed() {
+    for (status, class) in [
+        (301, BillingClass::NotBilled),
+        (302, BillingClass::NotBilled),
+        (304, BillingClass::NotBilled),
+        (307, BillingClass::NotBilled),
+        (308, BillingClass::NotBilled),
+        (204, BillingClass::Uncertain),
+        (200, BillingClass::Billed),
+    ] {
+        let has_body = status == 200;
+        let bytes = match has_body {
+            true => reply(status, "content-type: application/json\r\n", b"{}"),
+            false => {
+                format!("HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n")
+                    .into_bytes()
+            }
+        };
+        let upstream = Upstream::start(move |_| vec![Act::Write(bytes.clone()), Act::Close]).await;
+        let house = House::over(&upstream.url()).await;
+        assert_eq!(house.chat(REQUEST).await.status, status);
+        let book = house.journal().await;
+        let (_, settlement) = book.only();
+        assert_eq!(settlement.usage.source, UsageSource::Absent, "{status}");
+        assert_eq!(settlement.outcome, Outcome::Completed, "{status}");
+        assert_eq!(settlement.billing_class, class, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn one_provider_id_a_hundred_times_and_none_at_all_are_all_recorded() {
     let upstream = Upstream::start(|seen| {
         let body = if seen.line.contains("embeddings") {

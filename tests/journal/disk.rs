@@ -107,6 +107,35 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_full_disk_asks_for_room_wherever_it_runs_out_and_speaks_of_no_damage() {
+    let Some(disk) = SmallDisk::mount(1_024) else {
+        eprintln!("no right to mount a small disk here: the full-disk test did not run");
+        return;
+    };
+    let filler = disk.0.path().join("filler");
+    let mut opened = 0;
+    for left in (0..1_024).step_by(8) {
+        let folder = disk.0.path().join("data");
+        drop(fs::remove_dir_all(&folder));
+        drop(fs::write(&filler, vec![1_u8; (1_024 - left) << 10]));
+        match Journal::open(&folder, clock(), options()).await {
+            Ok((journal, _)) => {
+                opened += 1;
+                drop(journal.close().await);
+            }
+            Err(refused) => {
+                let said = refused.to_string();
+                let asks = said.contains("make room") || said.contains("No space left");
+                assert!(asks, "{left} KiB left: {said}");
+                assert!(!said.contains("restore the last backup"), "{left} KiB left: {said}");
+            }
+        }
+        fs::remove_file(&filler).unwrap();
+    }
+    assert!(0 < opened && opened < 128, "{opened} of 128 starts had room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_gives_its_ballast_to_settlements_and_loses_none() {
     let Some(disk) = SmallDisk::mount(4_096) else {
         eprintln!("no right to mount a small disk here: the full-disk test did not run");

@@ -294,3 +294,73 @@ async fn a_group_nothing_of_which_has_a_price_shows_no_price_and_never_zero() {
     };
     assert_eq!((spend("cred-1"), spend("cred-2")), (Value::Null, json!("1.25")));
 }
+
+/// A key whose answers name no project, and a bill of a project of ours and of another one.
+async fn two_projects() -> (House, Books) {
+    let folder = tempfile::tempdir().unwrap();
+    let books = Books::open(folder.path()).await.unwrap();
+    let mut node = Node::new(&books);
+    let mut rows = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                    quantity,quantity_unit,line_item,project_id,organization_id\n"
+        .to_owned();
+    for day in 1..=31 {
+        let at = format!("2026-10-{day:02}T12:00:00Z");
+        let (key, output) = ("cred-1", 1_000_000);
+        node.call(Call { at: &at, key, project: None, input: 0, output, ..Call::default() });
+        let start = 1_790_812_800 + (day - 1) * 86_400;
+        for project in ["proj_1", "proj_2"] {
+            writeln!(
+                rows,
+                "{start},{},2026-10-{day:02}T00:00:00+00:00,,10,usd,1000000,tokens,\
+                 \"gpt-5-2025-08-07, output\",{project},org-1",
+                start + 86_400
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    let path = folder.path().join("cost.csv");
+    std::fs::write(&path, rows).unwrap();
+    let file = ExportFile { name: "cost.csv".to_owned(), bytes: ExportBytes::Path(path) };
+    import(&books, &file, &ImportChoice::default(), now()).await.unwrap();
+    (House { pages: pages(books.clone()), _folder: folder }, books)
+}
+
+#[tokio::test]
+async fn a_key_is_tied_to_a_project_on_its_page_and_the_next_compare_takes_it_in() {
+    let (house, _books) = two_projects().await;
+    let html = text(house.get("/accounts").await).await;
+    let offered = "<optgroup label=\"Projects\"><option value=\"project:openai/proj_1\">proj_1";
+    assert!(html.contains(offered), "{html}");
+    assert!(!html.contains("<optgroup label=\"Keys\">"), "the bill names no key");
+    let compared = async || {
+        is_seen_other(&house.post(&format!("{MONTH}/compare"), "account=org-1").await);
+        let report = house.json(&format!("{MONTH}.json")).await;
+        report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["cause"] == "unlogged")
+            .map(|one| (one["subject"].clone(), one["confidence"].clone(), one["amount"].clone()))
+    };
+    assert_eq!(compared().await, None, "no project of ours is known");
+
+    let form = "subject=credential%3Acred-1&tied_to=project%3Aopenai%2Fproj_1";
+    is_seen_other(&house.post("/accounts/remark", form).await);
+    let body = house.json("/accounts.json").await;
+    fits("accounts", &body, "/accounts.json");
+    assert_eq!(body["credentials"][0]["tied_to"], "project:openai/proj_1");
+    let tied = |name: &str| {
+        let names = body["on_bills"].as_array().unwrap();
+        names.iter().find(|one| one["name"] == name).unwrap()["tied"].clone()
+    };
+    assert_eq!((tied("proj_1"), tied("proj_2")), (json!(true), json!(false)));
+    let html = text(house.get("/accounts").await).await;
+    assert!(html.contains("<option value=\"project:openai/proj_1\" selected>proj_1"), "{html}");
+    assert_eq!(html.matches("project:openai/proj_1\" selected").count(), 1);
+    assert_eq!(
+        compared().await,
+        Some((json!("proj_2"), json!("proven"), json!("310"))),
+        "of every call the project is known"
+    );
+}

@@ -3,6 +3,7 @@
 
 mod case;
 mod coarse_bills;
+mod gaps;
 mod planted_month;
 mod properties;
 mod report;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
+use crate::period::ChargePeriod;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
+use crate::reconcile::facts::GapFact;
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::owners::Owner;
@@ -14,7 +16,8 @@ use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 /// What the names of models hold that bill a search for each call.
 const SEARCH_MODELS: [&str; 2] = ["-search-preview", "-search-api"];
 
-/// Books whole cells that cannot be ours.
+/// Books whole cells that cannot be ours. That nobody here sent something is proven only by books
+/// that can lack nothing of the month.
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
@@ -47,8 +50,40 @@ fn before_books(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     Ok(())
 }
 
+/// What keeps the month's books from proving that something did not pass here: a sentence on the
+/// first gap in it that may hide traffic.
+fn doubt(matched: &Matched<'_>) -> Option<String> {
+    let slots = &matched.sheet.slots;
+    let spans: Vec<ChargePeriod> =
+        (0_u32..).take(slots.len()).map(|slot| slots.span(slot)).collect();
+    let month = matched.inputs.period.span();
+    let is_within = |gap: &&GapFact| {
+        gap.period.overlaps(&month) || spans.iter().any(|span| gap.period.overlaps(span))
+    };
+    let hiding = matched.inputs.gaps.iter().filter(|gap| gap.may_hide_traffic());
+    let first = hiding.filter(is_within).min()?;
+    Some(format!("{}, and this may be among them", first.sentence()))
+}
+
+/// A finding of traffic that is not ours, as sure as the month's books allow.
+fn unlogged(
+    sheet: &mut Worksheet,
+    subject: &str,
+    confidence: Confidence,
+    doubt: Option<&str>,
+) -> usize {
+    let doubt = doubt.filter(|_| confidence == Confidence::Proven);
+    let confidence = if doubt.is_some() { Confidence::Consistent } else { confidence };
+    let note = sheet.note(Cause::Unlogged, subject, confidence);
+    if let Some(doubt) = doubt {
+        sheet.notes[note].evidence(doubt).alternative("traffic that passed here without a record");
+    }
+    note
+}
+
 /// Keys, projects, workspaces and surfaces that send nothing through here.
 fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+    let doubt = doubt(matched);
     let sheet = &mut matched.sheet;
     for cell in 0..sheet.cells.len() {
         let Owner::Foreign(foreign) = sheet.owner(sheet.cells[cell].key.owner).clone() else {
@@ -58,7 +93,7 @@ fn foreign_owners(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             continue;
         }
         if let Some((quantity, amount)) = lacking(sheet, cell)? {
-            let note = sheet.note(Cause::Unlogged, &foreign.label, foreign.confidence);
+            let note = unlogged(sheet, &foreign.label, foreign.confidence, doubt.as_deref());
             sheet.notes[note].evidence(foreign.reason.clone());
             sheet.book(note, cell, quantity, amount)?;
         }
@@ -110,6 +145,7 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     if !matched.sheet.grain.model || matched.in_cells == 0 {
         return Ok(());
     }
+    let doubt = doubt(matched);
     let groups = matched.sheet.groups();
     let unbilled_models = owners_of_unbilled_models(&matched.sheet, &groups);
     for ((owner, model), cells) in groups {
@@ -130,7 +166,7 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
                 continue;
             }
             let Some((quantity, amount)) = lacking(sheet, cell)? else { continue };
-            let note = sheet.note(Cause::Unlogged, &subject, confidence);
+            let note = unlogged(sheet, &subject, confidence, doubt.as_deref());
             sheet.notes[note].evidence("no attempt of ours was billed for this model");
             if !confirmed {
                 sheet.notes[note].alternative("a name of a model we recorded under another one");

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::meter::Meter;
-use crate::period::ChargePeriod;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{Cause, Confidence};
@@ -170,21 +169,14 @@ fn in_a_gap_or_unexplained(
     let sheet = &mut matched.sheet;
     let gap = sheet.gap(cell).unwrap_or(0);
     let span = sheet.slots.span(sheet.cells[cell].key.slot);
-    let overlaps = |other: &ChargePeriod| other.start < span.end && span.start < other.end;
-    let down = matched.inputs.gaps.iter().find(|one| overlaps(&one.period));
+    let mut gaps = matched.inputs.gaps.iter();
+    let down = gaps.find(|one| one.may_hide_traffic() && one.period.overlaps(&span));
     let began = matched.inputs.books_began.filter(|began| span.contains(*began));
     let subject = sheet.group_words(group);
     let note = match (gap > 0, down, began) {
         (true, Some(down), _) => {
             let note = sheet.note(Cause::WhileDown, &subject, Confidence::Consistent);
-            let at_most = down.at_most.map_or_else(
-                || "an unknown number of".to_owned(),
-                |most| format!("at most {most}"),
-            );
-            sheet.notes[note].evidence(format!(
-                "between {} and {} {at_most} attempts may be missing from our books",
-                down.period.start, down.period.end
-            ));
+            sheet.notes[note].evidence(down.sentence());
             note
         }
         (true, None, Some(began)) => {

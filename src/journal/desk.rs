@@ -4,7 +4,7 @@
 //! for two threads to wake, which takes longer than the writing; it writes on its own thread, some
 //! tens of microseconds, if nobody is before it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::journal::inbox::{Arrival, Inbox};
@@ -49,8 +49,8 @@ impl Desk {
     pub(crate) fn write_alone(&self, pending: Pending) -> Result<(), Pending> {
         let mut seat = match self.seat.try_lock() {
             Ok(seat) => seat,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(pending),
+            // Of a panic under the lock the thread knows what to make.
+            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => return Err(pending),
         };
         let Some(seat) = &mut *seat else { return Err(pending) };
         let is_lone = seat.last_commit.elapsed() >= LONE_AFTER && self.inbox.len() == 0;
@@ -93,7 +93,14 @@ impl Desk {
         }
     }
 
+    /// The seat. After a panic under its lock nobody knows what was written: the journal stops.
     fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seat.lock().unwrap_or_else(|poisoned| {
+            let seat = poisoned.into_inner();
+            if let Some(seat) = &*seat {
+                seat.writer.fail("a record was being written when its thread panicked");
+            }
+            seat
+        })
     }
 }

@@ -180,6 +180,11 @@ impl Writer {
         Ok(closer)
     }
 
+    /// Stops the journal for good.
+    pub(crate) fn fail(&self, reason: &str) {
+        self.syncer.fail(reason);
+    }
+
     /// Writes one entry without waiting for anybody who holds the database. What cannot be written
     /// so comes back, and the journal's thread, which may wait, tries again.
     pub(crate) fn write_at_once(&mut self, pending: Pending) -> Result<(), Pending> {

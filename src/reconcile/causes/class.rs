@@ -61,10 +61,13 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     for (group, cells) in sheet.groups() {
         let subject = sheet.group_words(group);
-        for cells in sheet.by_slot(&cells).into_values() {
+        let slots = sheet.by_slot(&cells);
+        let doubled: Vec<bool> =
+            PARTS.iter().map(|part| doubled_everywhere(sheet, slots.values(), part)).collect();
+        for cells in slots.into_values() {
             let open = |cell: &CellIndex| sheet.gap(*cell).is_some_and(|gap| gap != 0);
             if cells.iter().any(open) {
-                double_counts(sheet, &cells, &subject)?;
+                double_counts(sheet, &cells, &subject, &doubled)?;
                 reasoning_twice(sheet, &cells, &subject)?;
                 let estimates: BTreeSet<CellIndex> = cells
                     .iter()
@@ -89,24 +92,57 @@ fn with_meter(sheet: &Worksheet, whole: CellIndex, meter: Meter) -> Option<CellI
     sheet.find(&CellKey { meter: Some(meter), ..sheet.cells[whole].key.clone() })
 }
 
+/// A whole cell and how much of it is parts that stand in cells of their own, which agree.
+fn parts_inside(sheet: &Worksheet, whole: CellIndex, parts: &[Meter]) -> Option<i128> {
+    let found: Vec<CellIndex> =
+        parts.iter().filter_map(|part| with_meter(sheet, whole, *part)).collect();
+    let agree = found.iter().all(|part| sheet.gap(*part) == Some(0));
+    let inside: i128 = found.iter().map(|part| sheet.cells[*part].quantity).sum();
+    (agree && inside != 0).then_some(inside)
+}
+
+/// Whether a whole differs by its parts, and not because it moved between tiers or bands.
+fn is_doubled(sheet: &Worksheet, cells: &[CellIndex], whole: CellIndex, inside: i128) -> bool {
+    let gap = sheet.gap(whole).unwrap_or(0);
+    gap.abs() == inside && !meter_is_conserved(sheet, cells, whole)
+}
+
+/// Whether the parts are doubled in every charge period that has any. In one of many it may be
+/// chance: small numbers are often equal.
+fn doubled_everywhere<'a>(
+    sheet: &Worksheet,
+    mut slots: impl Iterator<Item = &'a Vec<CellIndex>>,
+    (whole, parts): &(Meter, &[Meter]),
+) -> bool {
+    slots.all(|cells| {
+        let mut wholes = cells.iter().filter(|cell| sheet.cells[**cell].key.meter == Some(*whole));
+        wholes.all(|cell| {
+            let inside = parts_inside(sheet, *cell, parts);
+            inside.is_none_or(|inside| is_doubled(sheet, cells, *cell, inside))
+        })
+    })
+}
+
 /// One side counts a part inside the whole and again beside it.
-fn double_counts(sheet: &mut Worksheet, cells: &[CellIndex], subject: &str) -> Result<(), Inexact> {
-    for (whole, parts) in PARTS {
+fn double_counts(
+    sheet: &mut Worksheet,
+    cells: &[CellIndex],
+    subject: &str,
+    everywhere: &[bool],
+) -> Result<(), Inexact> {
+    for ((whole, parts), &everywhere) in PARTS.iter().zip(everywhere) {
         for cell in cells {
             if sheet.cells[*cell].key.meter != Some(*whole) {
                 continue;
             }
-            let found: Vec<CellIndex> =
-                parts.iter().filter_map(|part| with_meter(sheet, *cell, *part)).collect();
-            let agree = found.iter().all(|part| sheet.gap(*part) == Some(0));
-            let inside: i128 = found.iter().map(|part| sheet.cells[*part].quantity).sum();
-            let gap = sheet.gap(*cell).unwrap_or(0);
-            let moved = meter_is_conserved(sheet, cells, *cell);
-            if !agree || inside == 0 || gap.abs() != inside || moved {
+            let Some(inside) = parts_inside(sheet, *cell, parts) else { continue };
+            if !is_doubled(sheet, cells, *cell, inside) {
                 continue;
             }
+            let gap = sheet.gap(*cell).unwrap_or(0);
             let Some(price) = sheet.price(*cell) else { continue };
-            let note = sheet.note(Cause::DoubleCount, subject, Confidence::Proven);
+            let confidence = if everywhere { Confidence::Proven } else { Confidence::Consistent };
+            let note = sheet.note(Cause::DoubleCount, subject, confidence);
             let (who, mover) = match gap < 0 {
                 true => ("our books count", Mover::FixOurs),
                 false => ("the bill counts", Mover::AskProvider),
@@ -117,6 +153,11 @@ fn double_counts(sheet: &mut Worksheet, cells: &[CellIndex], subject: &str) -> R
                 "{who} {} inside {whole} and again beside it: the difference is equal to it",
                 names.join(" and ")
             ));
+            if !everywhere {
+                sheet.notes[note].alternative(
+                    "chance: in other charge periods the difference is not equal to it",
+                );
+            }
             sheet.book(note, *cell, gap, at_price(price, gap)?)?;
         }
     }

@@ -13,7 +13,15 @@ pub struct Process {
     child: Child,
     pub addr: SocketAddr,
     said: Arc<Mutex<Vec<String>>>,
-    reading: std::thread::JoinHandle<()>,
+    reading: Option<std::thread::JoinHandle<()>>,
+}
+
+/// A test that fails leaves no server behind.
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 impl Process {
@@ -72,7 +80,7 @@ impl Process {
         let reading = std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| more.lock().unwrap().push(line));
         });
-        Ok(Self { child, addr, said, reading })
+        Ok(Self { child, addr, said, reading: Some(reading) })
     }
 
     pub fn kill(mut self) {
@@ -85,7 +93,7 @@ impl Process {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let succeeded = self.child.wait().unwrap().success();
-        self.reading.join().unwrap();
+        self.reading.take().unwrap().join().unwrap();
         let said = self.said.lock().unwrap().clone();
         (succeeded, said)
     }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use crate::meter::Meter;
 use crate::money::{Amount, Currency};
@@ -98,13 +100,11 @@ macro_rules! team {
     };
 }
 
-/// What a parameter asks to group by.
+/// What the first parameter asks to group by.
 macro_rules! grouped_by {
-    ($asked:literal) => {
+    () => {
         concat!(
-            "CASE ",
-            $asked,
-            " WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
+            "CASE $1 WHEN 'provider' THEN provider WHEN 'model' THEN model WHEN 'team' THEN ",
             team!(),
             " WHEN 'app' THEN app WHEN 'credential' THEN credential
                WHEN 'organization' THEN organization WHEN 'project' THEN project
@@ -113,50 +113,60 @@ macro_rules! grouped_by {
     };
 }
 
+/// The sums of a span that a filter lets through: whole days from the sums by day, what the span
+/// has before and after them from the sums by hour. The tables by hour and by day have the same
+/// columns in the same order.
+macro_rules! sums_of {
+    ($by_hour:literal, $by_day:literal) => {
+        concat!(
+            "FROM (SELECT * FROM ",
+            $by_hour,
+            " WHERE hour >= $2 AND hour < $3
+      UNION ALL SELECT * FROM ",
+            $by_day,
+            " WHERE day >= $3 AND day < $4
+      UNION ALL SELECT * FROM ",
+            $by_hour,
+            " WHERE hour >= $4 AND hour < $5)
+WHERE ($6 IS NULL OR provider = $6) AND ($7 IS NULL OR model = $7)
+  AND ($8 IS NULL OR ",
+            team!(),
+            " = $8) AND ($9 IS NULL OR app = $9)
+  AND ($10 IS NULL OR organization = $10 OR project = $10 OR workspace = $10)
+  AND ($11 IS NULL OR credential = $11)
+"
+        )
+    };
+}
+
 /// One bucket for a span of any length: the grain of who wants the sum alone.
 pub const WHOLE_SPAN: i64 = 1_000_000 * DAY_US;
 
-// Whole days from the sums by day, what a span has before and after them from the sums by hour. The
-// tables by hour and by day have the same columns in the same order.
 const SPEND: &str = concat!(
     "
-SELECT hour - (hour % $1) AS bucket,
+SELECT hour - (hour % $12) AS bucket,
        ",
-    grouped_by!("$2"),
+    grouped_by!(),
     ",
        model, meter, CASE WHEN rate_id = '' THEN 0 ELSE 1 END AS priced, billing_class, currency,
        CAST(SUM(quantity) AS BIGINT) AS quantity,
        string_agg(CAST(amount AS TEXT), ' ') AS amounts
-FROM (SELECT * FROM usage_rollups WHERE hour >= $3 AND hour < $4
-      UNION ALL SELECT * FROM usage_days WHERE day >= $4 AND day < $5
-      UNION ALL SELECT * FROM usage_rollups WHERE hour >= $5 AND hour < $6)
-WHERE ($7 IS NULL OR provider = $7) AND ($8 IS NULL OR model = $8)
-  AND ($9 IS NULL OR ",
-    team!(),
-    " = $9) AND ($10 IS NULL OR app = $10)
-  AND ($11 IS NULL OR organization = $11 OR project = $11 OR workspace = $11)
-  AND ($12 IS NULL OR credential = $12)
-GROUP BY 1, 2, 3, 4, 5, 6, 7"
+",
+    sums_of!("usage_rollups", "usage_days"),
+    "GROUP BY 1, 2, 3, 4, 5, 6, 7"
 );
 
 const ATTEMPTS: &str = concat!(
     "
 SELECT ",
-    grouped_by!("$1"),
+    grouped_by!(),
     ",
        outcome, usage_source, price_status, billing_class,
        CAST(SUM(attempts) AS BIGINT) AS attempts,
        CAST(SUM(duration_us) AS BIGINT) AS duration_us
-FROM (SELECT * FROM attempt_rollups WHERE hour >= $2 AND hour < $3
-      UNION ALL SELECT * FROM attempt_days WHERE day >= $3 AND day < $4
-      UNION ALL SELECT * FROM attempt_rollups WHERE hour >= $4 AND hour < $5)
-WHERE ($6 IS NULL OR provider = $6) AND ($7 IS NULL OR model = $7)
-  AND ($8 IS NULL OR ",
-    team!(),
-    " = $8) AND ($9 IS NULL OR app = $9)
-  AND ($10 IS NULL OR organization = $10 OR project = $10 OR workspace = $10)
-  AND ($11 IS NULL OR credential = $11)
-GROUP BY 1, 2, 3, 4, 5"
+",
+    sums_of!("attempt_rollups", "attempt_days"),
+    "GROUP BY 1, 2, 3, 4, 5"
 );
 
 const LAST: &str = "
@@ -204,20 +214,8 @@ pub async fn spend(
     by: Dimension,
     grain_us: i64,
 ) -> Result<Vec<SpendCell>, StoreError> {
-    let days = whole_days(filter.period, grain_us);
-    let rows = sqlx::query(SPEND)
+    let rows = asked(SPEND, filter, by, grain_us)
         .bind(grain_us)
-        .bind(by.as_str())
-        .bind(filter.period.start.micros())
-        .bind(days.start)
-        .bind(days.end)
-        .bind(filter.period.end.micros())
-        .bind(filter.provider.as_deref())
-        .bind(filter.model.as_deref())
-        .bind(filter.team.as_deref())
-        .bind(filter.app.as_deref())
-        .bind(filter.account.as_deref())
-        .bind(filter.credential.as_deref())
         .fetch_all(books.pool())
         .await
         .map_err(StoreError::database("spend"))?;
@@ -233,8 +231,22 @@ pub async fn attempts(
     filter: &AttemptFilter,
     by: Dimension,
 ) -> Result<Vec<AttemptCell>, StoreError> {
-    let days = whole_days(filter.period, WHOLE_SPAN);
-    let rows = sqlx::query(ATTEMPTS)
+    let rows = asked(ATTEMPTS, filter, by, WHOLE_SPAN)
+        .fetch_all(books.pool())
+        .await
+        .map_err(StoreError::database("attempts"))?;
+    rows.iter().map(read_attempts).collect()
+}
+
+/// A statement with the parameters of [`grouped_by`] and [`sums_of`].
+fn asked<'f>(
+    sql: &'static str,
+    filter: &'f AttemptFilter,
+    by: Dimension,
+    grain_us: i64,
+) -> Query<'f, Sqlite, SqliteArguments> {
+    let days = whole_days(filter.period, grain_us);
+    sqlx::query(sql)
         .bind(by.as_str())
         .bind(filter.period.start.micros())
         .bind(days.start)
@@ -246,10 +258,6 @@ pub async fn attempts(
         .bind(filter.app.as_deref())
         .bind(filter.account.as_deref())
         .bind(filter.credential.as_deref())
-        .fetch_all(books.pool())
-        .await
-        .map_err(StoreError::database("attempts"))?;
-    rows.iter().map(read_attempts).collect()
 }
 
 /// The newest attempt, or `None` while the books are empty.

@@ -1,5 +1,7 @@
 //! Calls that passed here, as posting brings them into the books: priced by the built-in table.
 
+use std::fmt::Write as _;
+
 use counterfoil::ledger::count::Count;
 use counterfoil::ledger::entry::Entry;
 use counterfoil::ledger::gap::{CoverageGap, GapReason};
@@ -169,4 +171,39 @@ fn intent(attempt: AttemptId, started_at: Timestamp, call: &Call<'_>) -> Intent 
         price_version: "table-1".to_owned(),
         reservation: None,
     }
+}
+
+/// Output tokens of a key on a day: different for every key and day.
+pub fn tokens_of(key: u64, day: u64) -> u64 {
+    1_000_000 + key * 50_000 + day * 1_000
+}
+
+/// Two keys that pass here and one that does not, over so many days of October 2026; the export
+/// bills them to the token.
+pub async fn three_keys(books: &Books, days: u64) -> String {
+    let mut node = Node::new(books);
+    let mut export =
+        "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                      quantity,quantity_unit,line_item,api_key_id,project_id,organization_id\n"
+            .to_owned();
+    for day in 1..=days {
+        for key in 1..=3 {
+            let output = tokens_of(key, day);
+            if key < 3 {
+                let (at, key) = (format!("2026-10-{day:02}T12:00:00Z"), format!("cred-{key}"));
+                node.call(Call { at: &at, key: &key, input: 0, output, ..Call::default() });
+            }
+            let start = 1_790_812_800 + (day - 1) * 86_400;
+            let amount = format!("{}.{:05}", output / 100_000, output % 100_000);
+            writeln!(
+                export,
+                "{start},{},2026-10-{day:02}T00:00:00+00:00,,{amount},usd,{output},tokens,\
+                 \"gpt-5-2025-08-07, output\",key_{key},proj_1,org-1",
+                start + 86_400
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    export
 }

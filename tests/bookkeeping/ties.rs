@@ -9,45 +9,18 @@ use counterfoil::pricing::table::PriceTable;
 use counterfoil::store::accounts;
 use counterfoil::store::books::Books;
 
-use crate::calls::{Call, Node};
+use crate::calls::{Call, Node, three_keys, tokens_of};
 use crate::house::{House, number};
 
 fn clock() -> Clock {
     Clock::new(|| "2026-11-20T09:00:00Z".parse().unwrap())
 }
 
-/// Output tokens of a key on a day: different for every key and day.
-fn tokens(key: u64, day: u64) -> u64 {
-    1_000_000 + key * 50_000 + day * 1_000
-}
-
 /// Two keys that pass here and one that does not, over so many days.
 async fn told(house: &House, days: u64) -> Books {
     let books = house.books().await;
-    let mut node = Node::new(&books);
-    let mut text = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
-                    quantity,quantity_unit,line_item,api_key_id,project_id,organization_id\n"
-        .to_owned();
-    for day in 1..=days {
-        for key in 1..=3 {
-            let output = tokens(key, day);
-            if key < 3 {
-                let (at, key) = (format!("2026-10-{day:02}T12:00:00Z"), format!("cred-{key}"));
-                node.call(Call { at: &at, key: &key, input: 0, output, ..Call::default() });
-            }
-            let start = 1_790_812_800 + (day - 1) * 86_400;
-            let amount = format!("{}.{:05}", output / 100_000, output % 100_000);
-            writeln!(
-                text,
-                "{start},{},2026-10-{day:02}T00:00:00+00:00,,{amount},usd,{output},tokens,\
-                 \"gpt-5-2025-08-07, output\",key_{key},proj_1,org-1",
-                start + 86_400
-            )
-            .unwrap();
-        }
-    }
-    node.post().await;
-    house.imported(&house.file("cost.csv", text));
+    let export = three_keys(&books, days).await;
+    house.imported(&house.file("cost.csv", export));
     books
 }
 
@@ -72,7 +45,7 @@ async fn a_tie_is_proposed_where_three_days_agree_and_none_is_made() {
             (credential, &*one.hint, &*one.subject, one.days_agreeing, one.tokens)
         })
         .collect();
-    let sum = |key| (1..=3).map(|day| tokens(key, day)).sum();
+    let sum = |key| (1..=3).map(|day| tokens_of(key, day)).sum();
     assert_eq!(
         said,
         [

@@ -7,46 +7,25 @@ use axum::http::{Response, StatusCode, header};
 use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
 use counterfoil::store::books::Books;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::calls::{Call, Node};
+use crate::calls::{Call, Node, three_keys, tokens_of};
 use crate::{House, fits, now, pages, text};
 
 const MONTH: &str = "/reconcile/openai/2026-10";
-
-/// Output tokens of a key on a day: different for every key and day.
-fn tokens(key: u64, day: u64) -> u64 {
-    1_000_000 + key * 50_000 + day * 1_000
-}
 
 /// Two keys that pass here and one that does not, on three days of October; billed to the token.
 async fn told() -> (House, Books) {
     let folder = tempfile::tempdir().unwrap();
     let books = Books::open(folder.path()).await.unwrap();
-    let mut node = Node::new(&books);
-    let mut rows = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
-                    quantity,quantity_unit,line_item,api_key_id,project_id,organization_id\n"
-        .to_owned();
-    for day in 1..=3 {
-        for key in 1..=3 {
-            let output = tokens(key, day);
-            if key < 3 {
-                let (at, key) = (format!("2026-10-{day:02}T12:00:00Z"), format!("cred-{key}"));
-                node.call(Call { at: &at, key: &key, input: 0, output, ..Call::default() });
-            }
-            let start = 1_790_812_800 + (day - 1) * 86_400;
-            let amount = format!("{}.{:05}", output / 100_000, output % 100_000);
-            writeln!(
-                rows,
-                "{start},{},2026-10-{day:02}T00:00:00+00:00,,{amount},usd,{output},tokens,\
-                 \"gpt-5-2025-08-07, output\",key_{key},proj_1,org-1",
-                start + 86_400
-            )
-            .unwrap();
-        }
-    }
-    node.post().await;
+    let export = three_keys(&books, 3).await;
+    billed(folder, books, export).await
+}
+
+/// The pages over these books, with an export imported.
+async fn billed(folder: TempDir, books: Books, export: String) -> (House, Books) {
     let path = folder.path().join("cost.csv");
-    std::fs::write(&path, rows).unwrap();
+    std::fs::write(&path, export).unwrap();
     let file = ExportFile { name: "cost.csv".to_owned(), bytes: ExportBytes::Path(path) };
     import(&books, &file, &ImportChoice::default(), now()).await.unwrap();
     (House { pages: pages(books.clone()), _folder: folder }, books)
@@ -75,7 +54,7 @@ async fn a_proposed_tie_is_shown_with_what_speaks_for_it_and_made_only_by_its_bu
     let first = &body["proposed"][0];
     assert_eq!(first["subject"], "key:openai/key_2");
     assert_eq!(first["days_agreeing"], 3);
-    assert_eq!(first["tokens"], (1..=3).map(|day| tokens(2, day)).sum::<u64>());
+    assert_eq!(first["tokens"], (1..=3).map(|day| tokens_of(2, day)).sum::<u64>());
     assert_eq!(body["proposed"].as_array().unwrap().len(), 2);
     let tied = |body: &Value| -> Vec<String> {
         let names = body["on_bills"].as_array().unwrap().iter();
@@ -319,11 +298,7 @@ async fn two_projects() -> (House, Books) {
         }
     }
     node.post().await;
-    let path = folder.path().join("cost.csv");
-    std::fs::write(&path, rows).unwrap();
-    let file = ExportFile { name: "cost.csv".to_owned(), bytes: ExportBytes::Path(path) };
-    import(&books, &file, &ImportChoice::default(), now()).await.unwrap();
-    (House { pages: pages(books.clone()), _folder: folder }, books)
+    billed(folder, books, rows).await
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use counterfoil::bookkeeping::post::Poster;
 use counterfoil::bookkeeping::verify::verify;
@@ -52,7 +53,8 @@ fn report(line: &str) {
     writeln!(std::io::stdout().lock(), "{line}").unwrap();
 }
 
-/// Starts the child, kills it after a while, and returns what it was told is committed.
+/// Starts the child, kills it a while after its first record, and returns what it was told is
+/// committed.
 fn run_and_kill(folder: &std::path::Path, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--nocapture"])
@@ -61,16 +63,24 @@ fn run_and_kill(folder: &std::path::Path, after: Duration) -> Vec<String> {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tell, told) = mpsc::channel();
     let reading = std::thread::spawn(move || {
-        lines.map_while(Result::ok).filter(|it| it.contains(' ')).collect::<Vec<String>>()
+        let said = lines.map_while(Result::ok).filter(|it| it.contains(' '));
+        said.for_each(|line| tell.send(line).unwrap());
     });
-    let started = Instant::now();
-    while started.elapsed() < after {
-        std::thread::sleep(Duration::from_millis(5));
+    let mut said = Vec::new();
+    for line in &told {
+        said.push(line);
+        if said.last().is_some_and(|line| line.starts_with("sent ")) {
+            break;
+        }
     }
+    std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
-    reading.join().unwrap()
+    reading.join().unwrap();
+    said.extend(told);
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,3 +26,4 @@ mod pages;
 
 mod calls;
 mod recorded;
+mod small_disk;

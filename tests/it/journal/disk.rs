@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use counterfoil::bookkeeping::verify::verify;
@@ -15,6 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::journal::house::{drop_uncleanly, open, options};
 use crate::journal::samples::{clock, intent, sent, settled, settlement};
+use crate::small_disk::SmallDisk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_database_refuses_intents_and_keeps_settlements_in_memory_up_to_a_bound() {
@@ -81,41 +81,16 @@ async fn killed_while_the_journal_is_full_the_next_start_does_not_say_how_much_i
     journal.close().await.unwrap();
 }
 
-/// A small file system of its own, if this user may mount one.
-pub(super) struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    pub(super) fn mount(kilobytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={kilobytes}k");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", size.as_str(), "tmpfs"])
-            .arg(folder.path())
-            .output();
-        mounted.is_ok_and(|it| it.status.success()).then_some(Self(folder))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_on_a_full_disk_asks_for_room_wherever_it_runs_out_and_speaks_of_no_damage() {
     let Some(disk) = SmallDisk::mount(1_024) else {
         eprintln!("no right to mount a small disk here: the full-disk test did not run");
         return;
     };
-    let filler = disk.0.path().join("filler");
+    let filler = disk.path().join("filler");
     let mut opened = 0;
     for left in (0..1_024).step_by(8) {
-        let folder = disk.0.path().join("data");
+        let folder = disk.path().join("data");
         drop(fs::remove_dir_all(&folder));
         drop(fs::write(&filler, vec![1_u8; (1_024 - left) << 10]));
         match Journal::open(&folder, clock(), options()).await {
@@ -141,13 +116,13 @@ async fn a_full_disk_gives_its_ballast_to_settlements_and_loses_none() {
         eprintln!("no right to mount a small disk here: the full-disk test did not run");
         return;
     };
-    let folder = disk.0.path().join("data");
+    let folder = disk.path().join("data");
     let options = JournalOptions { ballast_bytes: 256 << 10, ..options() };
     let (journal, _) = Journal::open(&folder, clock(), options).await.unwrap();
     for number in 1..=200 {
         journal.commit(&sent(intent(number))).await.unwrap();
     }
-    let filler = disk.0.path().join("filler");
+    let filler = disk.path().join("filler");
     drop(fs::write(&filler, vec![1_u8; 8 << 20]));
     let mut refused = false;
     for number in 1_001..1_400 {

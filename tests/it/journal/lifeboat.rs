@@ -11,9 +11,9 @@ use counterfoil::journal::reader::JournalReader;
 use counterfoil::ledger::entry::Entry;
 use counterfoil::ledger::settlement::Outcome;
 
-use crate::journal::disk::SmallDisk;
 use crate::journal::house::{drop_uncleanly, open, options};
 use crate::journal::samples::{clock, intent, sent, settled, settlement};
+use crate::small_disk::SmallDisk;
 
 /// Settlements that are told to a journal with no room for them.
 const LATE: u128 = 60;

@@ -1,38 +1,21 @@
 //! A disk that is nearly full: calls still pass, and whoever asks is told to send none.
 
-use std::process::Command;
 use std::time::Duration;
 
+use crate::small_disk::SmallDisk;
 use crate::wire::house::House;
 use crate::wire::upstream::Upstream;
 
 const ANSWER: &str = r#"{"id":"c1","model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
 const ASK: &str = r#"{"model":"gpt-4o-mini","messages":[]}"#;
 
-/// A small file system at a folder, if this user may mount one.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(folder: &std::path::Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=128m", "tmpfs"]).arg(folder);
-        mount.output().is_ok_and(|it| it.status.success()).then(|| Self(folder.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
-
 #[tokio::test]
 async fn with_little_room_left_the_gateway_is_not_ready_and_serves_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(folder.path()) else {
+    let Some(disk) = SmallDisk::mount(128 << 10) else {
         println!("no right to mount a small disk here: the low-disk test did not run");
         return;
     };
+    let folder = tempfile::tempdir_in(disk.path()).unwrap();
     let upstream = Upstream::json(ANSWER).await;
     let config = crate::wire::house::configured(&upstream.url(), "");
     let house = House::start_in(folder, counterfoil::serve::wall_clock(), config).await;

@@ -25,5 +25,6 @@ mod reconcile;
 mod pages;
 
 mod calls;
+mod invoice_files;
 mod recorded;
 mod small_disk;

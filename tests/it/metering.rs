@@ -1,9 +1,5 @@
 //! Real answers, recorded by others: what our meters read equals what the provider reported.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-
 use bytes::Bytes;
 use counterfoil::dialect::endpoint::{Dialect, Purpose, classify};
 use counterfoil::dialect::inject::{Injection, include_usage};
@@ -16,10 +12,9 @@ use counterfoil::metering::reported::split_reply;
 use counterfoil::metering::stream::{StreamEnd, StreamFacts, UsageMeter};
 use counterfoil::names::ProviderName;
 use counterfoil::usage::{Conditions, UsageFlag, UsageSource};
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::recorded::{ARGUED, differences, text};
+use crate::recorded::{ARGUED, differences, exchanges, text};
 
 /// Records with a flag, and why it is right. Their meters are compared like all others.
 const FLAGGED: &[(&str, UsageFlag)] = &[
@@ -32,18 +27,7 @@ const FLAGGED: &[(&str, UsageFlag)] = &[
 ];
 
 fn records() -> Option<impl Iterator<Item = Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
-    let Ok(file) = File::open(path) else {
-        println!("../shared/traffic is absent: nothing was compared");
-        return None;
-    };
-    let lines = BufReader::new(GzDecoder::new(file)).lines();
-    let records = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    Some(records.filter(|record| {
-        let provider = record["provider"].as_str().unwrap();
-        let is_ours = provider == "openai" || provider == "anthropic";
-        is_ours && record["response_body_encoding"] == "utf8"
-    }))
+    Some(exchanges()?.filter(|record| record["response_body_encoding"] == "utf8"))
 }
 
 struct Reading {

@@ -1,6 +1,12 @@
-//! What a recorded exchange says was used, compared with what we read; shared by two tests.
+//! Real exchanges with the two providers, recorded by others: where they are, and what they say was
+//! used, compared with what we read.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use counterfoil::meter::{Meter, Quantities};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 /// Records whose reading can be argued with, and why ours differs.
@@ -9,6 +15,21 @@ pub(crate) const ARGUED: &[(&str, &str)] = &[(
     "3 reasoning and 4 audio tokens cannot both be inside 4 completion tokens; the record takes \
      the headline, we keep each part as it was reported and flag it",
 )];
+
+/// Every exchange, if they stand beside the checkout.
+pub(crate) fn exchanges() -> Option<impl Iterator<Item = Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
+    let Ok(file) = File::open(path) else {
+        println!("absent: ../shared/traffic; nothing was compared");
+        return None;
+    };
+    let lines = BufReader::new(GzDecoder::new(file)).lines();
+    let records = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    Some(records.filter(|record| {
+        let provider = record["provider"].as_str().unwrap();
+        provider == "openai" || provider == "anthropic"
+    }))
+}
 
 pub(crate) fn text(record: &Value, key: &str) -> String {
     record[key].as_str().unwrap_or_default().to_owned()

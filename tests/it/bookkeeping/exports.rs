@@ -5,7 +5,8 @@ use std::path::Path;
 use counterfoil::money::{canonical_text, parse_decimal};
 use serde_json::{Value, json};
 
-use crate::bookkeeping::house::{House, fixtures, number, shared};
+use crate::bookkeeping::house::{House, number};
+use crate::invoice_files::{fixtures, shared};
 
 #[tokio::test]
 async fn every_known_export_is_imported_with_the_sum_its_author_states() {

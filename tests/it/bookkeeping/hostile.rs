@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::bookkeeping::house::{House, fixtures};
+use crate::bookkeeping::house::House;
+use crate::invoice_files::fixtures;
 
 /// What must become of a file: its sum, or a piece of the reason.
 enum Fate {

@@ -123,20 +123,6 @@ pub async fn number(books: &Books, sql: &str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(books.pool()).await.unwrap()
 }
 
-pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/invoices")
-}
-
-/// The shared folder of invoices beside the checkout, where it stands.
-pub fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/invoices");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("absent: ../shared/invoices; the files of tests/fixtures/invoices stand in");
-    None
-}
-
 /// One row of an OpenAI cost export: day of October 2026, amount, line item.
 pub type CostRow<'a> = (u32, &'a str, &'a str);
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::bookkeeping::house::{House, Ran, cost, fixtures, program};
+use crate::bookkeeping::house::{House, Ran, cost, program};
+use crate::invoice_files::fixtures;
 
 /// One line, an exit code, no panic.
 fn refused(ran: &Ran, code: i32, said: &str) {

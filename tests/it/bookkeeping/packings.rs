@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::bookkeeping::house::{House, cost, cost_of, fixtures};
+use crate::bookkeeping::house::{House, cost, cost_of};
+use crate::invoice_files::fixtures;
 
 fn zipped(parts: &[(&str, &str)]) -> Vec<u8> {
     let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));

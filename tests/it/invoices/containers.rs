@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::invoices::{read, read_one, refused};
+use crate::invoices::reading::{read, read_one, refused};
 
 const CSV: &str =
     "usage_date_utc,model,token_type,cost_usd\n2026-08-04,Claude Haiku 4.5,output,0.05\n";

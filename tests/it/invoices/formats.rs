@@ -9,7 +9,7 @@ use counterfoil::invoice::summary::Grain;
 use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::canonical_text;
 
-use crate::invoices::{Kept, imported, refused};
+use crate::invoices::reading::{Kept, imported, refused};
 
 const COST_17: &str = "start_time,end_time,start_time_iso,end_time_iso,amount_value,\
      amount_currency,quantity,quantity_unit,line_item,user_id,api_key_id,project_id,\

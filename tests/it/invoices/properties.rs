@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::invoices::{imported, read, read_one};
+use crate::invoice_files::{every_file, fixtures};
+use crate::invoices::reading::{imported, read, read_one};
 
 const COLUMNS: [&str; 12] = [
     "usage_date_utc",
@@ -116,7 +117,7 @@ proptest! {
         file in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let files = crate::invoices::every_file(&crate::invoices::fixtures());
+        let files = every_file(&fixtures());
         let path = file.get(&files);
         let mut bytes = std::fs::read(path).unwrap();
         for (at, byte) in changes {
@@ -145,10 +146,9 @@ proptest! {
 
 #[test]
 fn every_cut_of_every_fixture_is_refused_or_warned_of() {
-    let folder = crate::invoices::fixtures().join("reconstructed");
-    for path in crate::invoices::every_file(&folder.join("openai"))
-        .into_iter()
-        .chain(crate::invoices::every_file(&folder.join("anthropic")))
+    let folder = fixtures().join("reconstructed");
+    for path in
+        every_file(&folder.join("openai")).into_iter().chain(every_file(&folder.join("anthropic")))
     {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let bytes = std::fs::read(&path).unwrap();

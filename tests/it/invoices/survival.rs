@@ -2,7 +2,7 @@
 
 use encoding_rs::WINDOWS_1252;
 
-use crate::invoices::{Kept, imported, read_one, refused};
+use crate::invoices::reading::{Kept, imported, read_one, refused};
 
 const HEADER: &str = "usage_date_utc,model,workspace,token_type,cost_usd";
 const ROWS: &str = "2026-08-04,Claude Haiku 4.5,Default,input_no_cache,0.05\n\

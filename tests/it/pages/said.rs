@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::calls::{Call, Node, three_keys, tokens_of};
-use crate::pages::{House, fits, now, pages, text};
+use crate::pages::house::{House, now, pages, text};
+use crate::pages::schema::fits;
 
 const MONTH: &str = "/reconcile/openai/2026-10";
 

@@ -1,17 +1,13 @@
 //! Real exchanges, recorded by others, through the running proxy: bytes and meters.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use counterfoil::meter::{Meter, Quantities};
 use counterfoil::usage::UsageSource;
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::recorded::{ARGUED, differences, text};
+use crate::recorded::{ARGUED, differences, exchanges, text};
 use crate::wire::client::Client;
 use crate::wire::house::House;
 use crate::wire::upstream::{Act, Upstream, chunk, last_chunk, reply, stream_head};
@@ -26,19 +22,7 @@ struct Replayed {
 }
 
 fn records() -> Option<Vec<Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traffic/public.jsonl.gz");
-    let Ok(file) = File::open(path) else {
-        println!("../shared/traffic is absent: nothing was replayed");
-        return None;
-    };
-    let lines = BufReader::new(GzDecoder::new(file)).lines();
-    let records = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let ours = records.filter(|record| {
-        let provider = record["provider"].as_str().unwrap();
-        let whole = record["response_body_encoding"] != "elided";
-        whole && (provider == "openai" || provider == "anthropic")
-    });
-    Some(ours.collect())
+    Some(exchanges()?.filter(|record| record["response_body_encoding"] != "elided").collect())
 }
 
 fn body_of(record: &Value, side: &str) -> Vec<u8> {

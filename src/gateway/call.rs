@@ -37,8 +37,10 @@ pub struct Gateway {
 /// A JSON answer up to this size is sent once it is settled, with its cost in a header.
 const COSTED_REPLY: usize = 1024 * 1024;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
+/// The reply header that bears our id of the request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
+/// The reply header that says how many attempts were sent.
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
 
 impl Gateway {

@@ -16,7 +16,7 @@ use crate::journal::error::JournalError;
 use crate::journal::files::{self, Ballast, HeldFolder, JOURNAL_FILE, Marker, Unwritten};
 use crate::journal::inbox::{Inbox, NotPut};
 use crate::journal::lifeboat::{self, Lifeboat};
-use crate::journal::recovery::{self, Recovered, Told};
+use crate::journal::recovery::{self, FromOutside, Recovered};
 use crate::journal::scribe::{self, Draft, Scribe};
 use crate::journal::sync::Syncer;
 use crate::journal::writer::{Command, Counters, Limits, Pending, Retirement, Writer};
@@ -143,7 +143,7 @@ impl Journal {
         let head = recovery::read_head(&connection, &path)?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
         let rescued = lifeboat::aboard(folder)?;
-        let told = Told { missing, marker, rescued };
+        let outside = FromOutside { missing, marker, rescued };
         let node = head.node.clone().unwrap_or_else(|| new_id(clock.now()).to_string());
         let boot = head.last_boot + 1;
         let machine_boot = files::machine_boot();
@@ -153,7 +153,7 @@ impl Journal {
         recovery::begin_boot(&scribe, &path, &node, machine_boot.as_deref(), limit)?;
         let wal = open_wal(&path)?;
         let recovered =
-            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), told)?;
+            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), outside)?;
         sync_start(&wal, folder, &path)?;
         let last_seen = scribe.clock.now();
         let unwritten = Unwritten::Nothing;

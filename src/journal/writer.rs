@@ -13,7 +13,7 @@ use crate::journal::error::JournalError;
 use crate::journal::files::{Ballast, HeldFolder, Unwritten};
 use crate::journal::scribe::{Draft, Scribe, WriteError};
 use crate::journal::sync::Syncer;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, EntryKind};
 use crate::period::Timestamp;
 
 /// The most records of one transaction.
@@ -256,7 +256,7 @@ impl Writer {
             self.say_waiting();
         }
         let (intents, kept): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|pending| pending.draft.kind == "intent");
+            batch.into_iter().partition(|pending| pending.draft.kind == EntryKind::Intent);
         for pending in intents {
             answer(pending.waiter, Err(JournalError::Unavailable(reason.to_owned())));
         }
@@ -355,7 +355,7 @@ impl Writer {
     fn tell(&mut self, first: i64, batch: Vec<Pending>) {
         let count = batch.len();
         for (n, Pending { draft, waiter }) in (first..).zip(batch) {
-            if draft.kind == "settlement" {
+            if draft.kind == EntryKind::Settlement {
                 failpoint::pass(Failpoint::AfterCommit);
             }
             answer(waiter, Ok(Committed { n }));
@@ -428,8 +428,8 @@ impl Writer {
 /// Keeps the attempts that have an intent and no settlement.
 fn note(open: &mut HashMap<String, i64>, n: i64, draft: &Draft) {
     match (draft.kind, draft.attempt.as_ref()) {
-        ("intent", Some(attempt)) => drop(open.insert(attempt.clone(), n)),
-        ("settlement", Some(attempt)) => drop(open.remove(attempt)),
+        (EntryKind::Intent, Some(attempt)) => drop(open.insert(attempt.clone(), n)),
+        (EntryKind::Settlement, Some(attempt)) => drop(open.remove(attempt)),
         _ => {}
     }
 }

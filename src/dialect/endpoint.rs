@@ -45,6 +45,13 @@ pub struct Route {
     pub purpose: Purpose,
 }
 
+impl Route {
+    /// Whether it makes the provider work in a way that is known, so that usage is looked for.
+    pub fn is_metered(&self) -> bool {
+        self.purpose == Purpose::Call && self.endpoint != Endpoint::Other
+    }
+}
+
 impl Dialect {
     /// The dialect a provider speaks at an endpoint. Messages are Anthropic's wherever they are
     /// served; a provider with a name of its own is taken to speak as OpenAI does.

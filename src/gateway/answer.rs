@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::dialect::endpoint::{Dialect, Purpose};
+use crate::dialect::endpoint::{Dialect, Purpose, Route};
 use crate::dialect::request::RequestFacts;
 use crate::dialect::strip::UsageStripper;
 use crate::gateway::batch::BatchReader;
@@ -58,10 +58,8 @@ pub struct PackedCopy {
 pub struct Asked<'a> {
     /// The formats.
     pub dialect: Dialect,
-    /// The kind of call.
-    pub endpoint: Endpoint,
-    /// What it does with usage.
-    pub purpose: &'a Purpose,
+    /// The kind of call, and what it does with usage.
+    pub route: &'a Route,
     /// Whether usage was injected that the caller must not see.
     pub injected: bool,
     /// Whether the caller asked for a stream.
@@ -85,11 +83,12 @@ impl Reading {
     }
 
     fn choose_plain(asked: Asked<'_>, status: u16, headers: &HeaderMap) -> Self {
-        let Asked { dialect, endpoint, .. } = asked;
+        let Asked { dialect, route: Route { endpoint, purpose }, .. } = asked;
+        let endpoint = *endpoint;
         let media = media_type(headers).unwrap_or_default();
         let json = media == "application/json" || media.ends_with("+json");
         let is_error = status >= 400;
-        match asked.purpose {
+        match purpose {
             Purpose::BatchResults { .. } if !is_error => {
                 Self::Lines(Box::new(BatchReader::new(dialect)))
             }

@@ -2,137 +2,31 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use secrecy::SecretString;
+use http::{HeaderName, HeaderValue, Method, Response};
 
-use crate::dialect::endpoint::{Dialect, Purpose, Route};
-use crate::dialect::request::RequestFacts;
 use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::Reading;
-use crate::gateway::capture::{Capture, CaptureQueue};
-use crate::gateway::counting::{CountingJob, CountingPool};
+use crate::gateway::attempt::Attempt;
+use crate::gateway::capture::Capture;
 use crate::gateway::error::{CallError, FailedCall};
-use crate::gateway::exchange::{Attempt, Exchange, Piece};
-use crate::gateway::later::LaterUsage;
+use crate::gateway::exchange::{Exchange, Piece};
+use crate::gateway::incoming::{Call, CallBody};
 use crate::gateway::outgoing::{self, Outgoing};
-use crate::gateway::record::{Recorder, Tracked};
+use crate::gateway::record::Tracked;
 use crate::gateway::relay::{FaultWords, Passing, RelayBody};
-use crate::gateway::running::Running;
 use crate::gateway::settle::{End, Measured, Placed};
+use crate::gateway::shared::Shared;
 use crate::ledger::entry::Entry;
-use crate::ledger::intent::{Credential, CredentialKind, Intent, Labels};
-use crate::names::{AttemptId, Clock, Endpoint, ModelName, ProviderName, RequestId, new_id};
-use crate::period::Timestamp;
-use crate::pricing::charge::Valuation;
-use crate::pricing::rate::rate;
-use crate::pricing::table::PriceTable;
-use crate::routing::plan::Plan;
-use crate::upstream::body::StreamedBody;
-use crate::upstream::client::{SendError, UpstreamClient};
-use crate::upstream::fingerprint::{Fingerprinter, hint};
-use crate::upstream::headers::{KeyPlacement, for_caller};
-use crate::usage::ReportedUsage;
-
-/// A provider as calls use it.
-#[derive(Clone, Debug)]
-pub struct Provider {
-    /// Its name.
-    pub name: ProviderName,
-    /// Scheme, authority and path prefix.
-    pub base_url: String,
-    /// Its formats.
-    pub dialect: Dialect,
-    /// The configured key.
-    pub key: Option<SecretString>,
-}
-
-/// A call that `ingress` understood and let in.
-pub struct Call {
-    /// Who is called.
-    pub provider: Arc<Provider>,
-    /// Where to, in order.
-    pub plan: Plan,
-    /// What its path is.
-    pub route: Route,
-    /// Its method.
-    pub method: Method,
-    /// Path and query at the provider.
-    pub path_and_query: String,
-    /// The caller's headers.
-    pub headers: HeaderMap,
-    /// The key that pays, how it is sent and how it came to be used.
-    pub key: Option<PayingKey>,
-    /// Who proved to be calling.
-    pub caller: Option<String>,
-    /// For how many days its content is kept, where that caller is set to it.
-    pub capture_days: Option<u32>,
-    /// Who is said to be asking.
-    pub labels: Labels,
-    /// What the body says.
-    pub facts: RequestFacts,
-}
-
-/// The key of an attempt.
-#[derive(Clone, Debug)]
-pub struct PayingKey {
-    /// The key.
-    pub secret: SecretString,
-    /// The header it goes in.
-    pub placement: KeyPlacement,
-    /// How it came to be used.
-    pub kind: CredentialKind,
-}
-
-/// A caller's body.
-pub enum CallBody {
-    /// Read whole: metered.
-    Whole(Bytes),
-    /// Passed through as it comes, of this length where the caller said it.
-    Streamed(StreamedBody, Option<u64>),
-}
-
-/// How long a call may take.
-#[derive(Clone, Copy, Debug)]
-pub struct CallLimits {
-    /// To the provider's headers.
-    pub headers: Duration,
-    /// Between two pieces.
-    pub idle: Duration,
-    /// For the rest of an answer nobody waits for.
-    pub drain: Duration,
-}
-
-/// What every call shares.
-pub struct Shared {
-    /// The hand on the journal.
-    pub recorder: Recorder,
-    /// The way out.
-    pub client: UpstreamClient,
-    /// The prices.
-    pub prices: ArcSwap<PriceTable>,
-    /// The counting threads.
-    pub counting: RwLock<Option<CountingPool>>,
-    /// The time of day.
-    pub clock: Clock,
-    /// How keys are written down.
-    pub fingerprinter: Fingerprinter,
-    /// How long things may take.
-    pub limits: CallLimits,
-    /// Usage that comes later.
-    pub later: LaterUsage,
-    /// Where captured content goes; `None` where no caller is set to it.
-    pub captures: Option<CaptureQueue>,
-    /// What is under way.
-    pub running: Running,
-    /// Where the rest of an exchange goes on when its client is gone.
-    pub runtime: tokio::runtime::Handle,
-}
+use crate::ledger::intent::{Credential, Intent};
+use crate::names::{AttemptId, ProviderName, RequestId, new_id};
+use crate::upstream::client::SendError;
+use crate::upstream::fingerprint::hint;
+use crate::upstream::headers::for_caller;
 
 /// Places calls.
 #[derive(Clone)]
@@ -143,45 +37,11 @@ pub struct Gateway {
 /// A JSON answer up to this size is sent once it is settled, with its cost in a header.
 const COSTED_REPLY: usize = 1024 * 1024;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
+/// The reply header that bears our id of the request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-counterfoil-request-id");
+/// The reply header that says how many attempts were sent.
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
-
-impl CallBody {
-    /// Its bytes, as far as they are known before it was sent.
-    fn length(&self) -> u64 {
-        match self {
-            Self::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::Streamed(_, length) => length.unwrap_or(0),
-        }
-    }
-}
-
-impl Shared {
-    /// Hands a job to the counting threads, unless they have been stopped.
-    pub fn count(&self, job: CountingJob) {
-        let counting = self.counting.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counting) = &*counting {
-            counting.try_submit(job);
-        }
-    }
-
-    /// Takes the counting threads, to stop them.
-    pub fn take_counting(&self) -> Option<CountingPool> {
-        self.counting.write().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Prices usage with the table held at this moment, for an instant.
-    pub fn rate(
-        &self,
-        provider: &ProviderName,
-        model: &ModelName,
-        at: Timestamp,
-        usage: &ReportedUsage,
-    ) -> Valuation {
-        rate(&self.prices.load(), provider, model, at, usage)
-    }
-}
 
 impl Gateway {
     /// A gateway of these parts.
@@ -223,8 +83,7 @@ impl Gateway {
         match self.shared.recorder.intent(&Entry::Intent(Box::new(intent))).await {
             Ok(tracked) => {
                 exchange.recorded(tracked);
-                exchange.settle(End::Unsent);
-                poll_fn(|context| exchange.poll_settled(context)).await;
+                exchange.settle_and_wait(End::Unsent).await;
             }
             Err(_) => exchange.forget(),
         }
@@ -293,8 +152,7 @@ impl Gateway {
                 (End::Timeout, CallError::HeadersTimeout { provider, seconds })
             }
         };
-        exchange.settle(end);
-        poll_fn(|context| exchange.poll_settled(context)).await;
+        exchange.settle_and_wait(end).await;
         Err(error)
     }
 
@@ -313,8 +171,7 @@ impl Gateway {
         }
         let provider = call.provider.name.clone();
         let body = if call.method == Method::HEAD || exchange.is_read() {
-            exchange.settle(End::Whole);
-            poll_fn(|context| exchange.poll_settled(context)).await;
+            exchange.settle_and_wait(End::Whole).await;
             RelayBody::Whole(None)
         } else {
             let collected = if is_short(&exchange) {
@@ -358,8 +215,7 @@ impl Gateway {
             let piece = match tokio::time::timeout(idle, piece).await {
                 Ok(piece) => piece,
                 Err(_) => {
-                    exchange.settle(End::Timeout);
-                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    exchange.settle_and_wait(End::Timeout).await;
                     let seconds = idle.as_secs();
                     return Err(CallError::IdleTimeout { provider: provider.clone(), seconds });
                 }
@@ -376,11 +232,11 @@ impl Gateway {
                     if !bytes.is_empty() {
                         pieces.push_back(bytes);
                     }
-                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    exchange.settled().await;
                     return Ok(Collected::Whole(one(pieces), exchange.cost()));
                 }
                 Piece::Cut => {
-                    poll_fn(|context| exchange.poll_settled(context)).await;
+                    exchange.settled().await;
                     return Err(CallError::AnswerCut { provider: provider.clone() });
                 }
             }
@@ -395,7 +251,7 @@ impl Gateway {
         request: Option<Bytes>,
     ) -> Box<Attempt> {
         Box::new(Attempt {
-            placed: Placed::of(intent, call.route.purpose.clone()),
+            placed: Placed::of(intent, call.route.clone()),
             capture: capture(call, intent.request, request.as_ref()),
             facts: call.facts.clone(),
             dialect: call.provider.dialect,
@@ -442,8 +298,7 @@ impl Gateway {
 fn capture(call: &Call, request: RequestId, asked: Option<&Bytes>) -> Option<Box<Capture>> {
     let days = call.capture_days?;
     let caller = call.caller.as_deref()?;
-    let metered = call.route.purpose == Purpose::Call && call.route.endpoint != Endpoint::Other;
-    metered.then(|| Box::new(Capture::begin(request, caller, days, asked)))
+    call.route.is_metered().then(|| Box::new(Capture::begin(request, caller, days, asked)))
 }
 
 enum Collected {

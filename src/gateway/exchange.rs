@@ -1,5 +1,6 @@
 //! One attempt from its intent to its settlement. Whoever drops it early, it settles all the same.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,25 +10,15 @@ use bytes::Bytes;
 use http::response::Parts;
 use http_body::Body as _;
 
-use crate::dialect::endpoint::{Dialect, Purpose};
-use crate::dialect::request::RequestFacts;
 use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::{Asked, Reading};
-use crate::gateway::call::Shared;
-use crate::gateway::capture::Capture;
-use crate::gateway::counting::CountingJob;
-use crate::gateway::later::Awaited;
+use crate::gateway::attempt::{Attempt, Closed, close};
 use crate::gateway::record::Tracked;
 use crate::gateway::running::InFlight;
-use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
-use crate::ledger::entry::{Correction, Entry};
-use crate::ledger::settlement::{Outcome, Settlement};
-use crate::metering::stream::{StreamEnd, StreamFacts};
-use crate::names::{Endpoint, ModelName};
-use crate::pricing::charge::ValuationStatus;
+use crate::gateway::settle::End;
+use crate::gateway::shared::Shared;
 use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
 use crate::upstream::headers::answer_facts;
-use crate::usage::{Conditions, ReportedUsage, UsageSource};
 
 /// An attempt under way.
 pub struct Exchange {
@@ -38,28 +29,6 @@ pub struct Exchange {
     /// Already reading on without a client; dropped again, it settles with what it has.
     drained: bool,
     _running: InFlight,
-}
-
-/// What is known of an attempt besides the bytes.
-pub struct Attempt {
-    /// What was placed.
-    pub placed: Placed,
-    /// What the request said.
-    pub facts: RequestFacts,
-    /// The formats.
-    pub dialect: Dialect,
-    /// Whether usage was injected that the caller must not see.
-    pub injected: bool,
-    /// The body as the provider got it, for the count; `None` where nothing is counted.
-    pub request: Option<Bytes>,
-    /// The copy of its content, where its caller is set to that.
-    pub capture: Option<Box<Capture>>,
-    /// Whether it is on record.
-    pub tracked: Tracked,
-    /// When it was sent, for durations.
-    pub sent: Instant,
-    /// What was measured so far.
-    pub measured: Measured,
 }
 
 enum State {
@@ -127,8 +96,7 @@ impl Exchange {
         attempt.measured.head = answer_facts(&parts.headers);
         let asked = Asked {
             dialect: attempt.dialect,
-            endpoint: attempt.placed.endpoint,
-            purpose: &attempt.placed.purpose,
+            route: &attempt.placed.route,
             injected: attempt.injected,
             stream: attempt.facts.stream,
         };
@@ -152,7 +120,7 @@ impl Exchange {
         self.reading().is_none_or(|(_, body)| body.is_end_stream())
     }
 
-    /// Reads on. After [`Piece::Last`] or [`Piece::Cut`] await [`Self::poll_settled`].
+    /// Reads on. After [`Piece::Last`] or [`Piece::Cut`] await [`Self::settled`].
     pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         loop {
             let State::Reading(attempt, body, reading) = &mut self.state else {
@@ -187,7 +155,7 @@ impl Exchange {
         }
     }
 
-    /// Waits until the settlement is committed.
+    /// Ready once the settlement is committed.
     pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Committing(commit) => ready!(commit.as_mut().poll(context)),
@@ -197,6 +165,17 @@ impl Exchange {
         self.state = State::Settled;
         failpoint::pass(Failpoint::BeforeLastByte);
         Poll::Ready(())
+    }
+
+    /// Waits until the settlement is committed.
+    pub async fn settled(&mut self) {
+        poll_fn(|context| self.poll_settled(context)).await;
+    }
+
+    /// Settles with what is there, and waits until that is committed.
+    pub async fn settle_and_wait(&mut self, end: End) {
+        drop(self.settle(end));
+        self.settled().await;
     }
 
     /// Settles with what is there, and hands out what is left of the answer's body.
@@ -245,16 +224,15 @@ impl Exchange {
         let cap = self.shared.limits.drain;
         let read = tokio::time::timeout(cap, async {
             if matches!(self.state, State::Waiting(..)) {
-                let head = std::future::poll_fn(|context| self.poll_head(context)).await;
+                let head = poll_fn(|context| self.poll_head(context)).await;
                 if head.is_err() {
                     return End::Cut;
                 }
             }
-            std::future::poll_fn(|context| self.poll_drained(context)).await
+            poll_fn(|context| self.poll_drained(context)).await
         });
         let end = read.await.unwrap_or(End::Abandoned);
-        self.settle(end);
-        std::future::poll_fn(|context| self.poll_settled(context)).await;
+        self.settle_and_wait(end).await;
     }
 
     fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<End> {
@@ -283,8 +261,7 @@ impl Exchange {
         match &self.state {
             State::Waiting(attempt, _) => {
                 let streamed = attempt.facts.stream && !attempt.facts.background;
-                let metered = attempt.placed.endpoint != Endpoint::Other;
-                attempt.placed.purpose == Purpose::Call && metered && !streamed
+                attempt.placed.route.is_metered() && !streamed
             }
             State::Reading(_, body, reading) => reading.is_drained() && !body.is_end_stream(),
             _ => false,
@@ -327,134 +304,10 @@ impl Drop for Exchange {
             onward.state = State::Settled;
         } else {
             shared.runtime.spawn(async move {
-                std::future::poll_fn(|context| onward.poll_settled(context)).await;
+                onward.settled().await;
             });
         }
     }
-}
-
-impl Attempt {
-    fn take(&mut self, bytes: &Bytes) {
-        if let Some(capture) = &mut self.capture {
-            capture.answered(bytes);
-        }
-        if self.measured.first_byte.is_none() {
-            self.measured.first_byte = Some(self.sent.elapsed());
-        }
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.measured.bytes = self.measured.bytes.saturating_add(length);
-    }
-}
-
-/// What an attempt came to.
-struct Closed {
-    /// In decimal text, where every meter was priced.
-    cost: Option<String>,
-    entries: Vec<Entry>,
-    counting: Option<CountingJob>,
-}
-
-/// Writes what an attempt came to: its settlement, and the correction of another attempt whose
-/// usage its answer brought.
-fn close(shared: &Shared, attempt: Attempt, reading: Option<Reading>, end: End) -> Closed {
-    let Attempt { placed, facts: asked, request, capture, tracked, sent, mut measured, .. } =
-        attempt;
-    measured.duration = sent.elapsed();
-    let stream_end = match end {
-        End::Whole | End::Drained => StreamEnd::Complete,
-        End::Abandoned => StreamEnd::ClientGone,
-        _ => StreamEnd::UpstreamCut,
-    };
-    let context = Conditions::default();
-    let mut facts = reading.map(|reading| reading.finish(stream_end, Some(&asked), &context));
-    let mut entries = Vec::with_capacity(2);
-    if let Some(facts) = &mut facts {
-        entries.extend(hand_over_later_usage(shared, &placed, facts));
-    }
-    let now = shared.clock.now();
-    let settlement = settlement(&placed, end, measured, facts.as_mut(), now, |model, usage| {
-        shared.rate(&placed.provider, model, placed.started_at, usage)
-    });
-    let cost = cost(&settlement);
-    if tracked == Tracked::Not {
-        return Closed { cost, entries, counting: None };
-    }
-    if settlement.usage.source == UsageSource::Awaiting {
-        let awaited = Awaited { placed: placed.clone(), settlement: settlement.clone() };
-        shared.later.wait(awaited);
-    }
-    if let Some((queue, capture)) = shared.captures.as_ref().zip(capture) {
-        queue.hand_over(capture.end(placed.attempt, now));
-    }
-    let counting = request.map(|request| CountingJob {
-        attempt: placed.attempt,
-        endpoint: placed.endpoint,
-        model: placed.model_priced(settlement.model_served.as_ref()),
-        configured: None,
-        request,
-        answer: facts.map(|facts| facts.text),
-    });
-    entries.insert(0, Entry::Settlement(Box::new(settlement)));
-    Closed { cost, entries, counting }
-}
-
-/// An answer that another call ordered: its usage belongs there, and settles it once. A batch's
-/// results are metered at their first whole reading and at no other.
-fn hand_over_later_usage(
-    shared: &Shared,
-    placed: &Placed,
-    facts: &mut StreamFacts,
-) -> Option<Entry> {
-    match &placed.purpose {
-        Purpose::LaterReading { response_id } => {
-            let none = ReportedUsage::none(UsageSource::NotMetered);
-            let usage = std::mem::replace(&mut facts.usage, none);
-            if usage.source == UsageSource::Awaiting || facts.error.is_some() && usage.raw.is_none()
-            {
-                return None;
-            }
-            let awaited = shared.later.take(&placed.provider, response_id)?;
-            Some(correction(shared, awaited, usage, facts.model_served.as_ref()))
-        }
-        Purpose::BatchResults { id } => {
-            let whole = facts.usage.source == UsageSource::Reported;
-            if !whole || !shared.later.first_results(&placed.provider, id) {
-                facts.usage = ReportedUsage::none(UsageSource::NotMetered);
-            }
-            None
-        }
-        _ => None,
-    }
-}
-
-fn correction(
-    shared: &Shared,
-    awaited: Awaited,
-    usage: ReportedUsage,
-    served: Option<&ModelName>,
-) -> Entry {
-    let Awaited { placed, mut settlement } = awaited;
-    settlement.ended_at = shared.clock.now();
-    settlement.model_served = served.cloned().or(settlement.model_served);
-    let model = placed.model_priced(settlement.model_served.as_ref());
-    settlement.valuation = shared.rate(&placed.provider, &model, placed.started_at, &usage);
-    let status = settlement.status;
-    settlement.billing_class =
-        billing_class(&placed, End::Whole, status, Outcome::Completed, usage.source);
-    settlement.usage = usage;
-    Entry::Correction(Box::new(Correction {
-        reason: "usage arrived later".to_owned(),
-        actor: "gateway".to_owned(),
-        settlement,
-    }))
-}
-
-fn cost(settlement: &Settlement) -> Option<String> {
-    let valuation = &settlement.valuation;
-    if valuation.status != ValuationStatus::Priced {
-        return None;
-    }
-    valuation.total.map(|total| total.to_string())
 }
 
 /// Two pieces as one; a copy only where both hold something.

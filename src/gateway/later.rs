@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::dialect::endpoint::{Dialect, Purpose, classify};
+use crate::dialect::endpoint::{Dialect, Purpose, Route, classify};
 use crate::gateway::settle::Placed;
 use crate::ledger::intent::CredentialKind;
 use crate::ledger::settlement::{BillingClass, Settlement};
@@ -46,8 +46,7 @@ impl LaterUsage {
                 attempt: call.settlement.attempt,
                 started_at: call.started_at,
                 provider: call.provider,
-                endpoint: call.endpoint,
-                purpose: Purpose::Call,
+                route: Route { endpoint: call.endpoint, purpose: Purpose::Call },
                 model_requested: call.model_requested,
                 credential: outside.then_some(CredentialKind::Subscription),
             };

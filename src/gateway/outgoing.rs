@@ -6,8 +6,8 @@ use http::{Request, Uri};
 use crate::dialect::endpoint::Purpose;
 use crate::dialect::inject::{self, Injection};
 use crate::dialect::request::BodyKind;
-use crate::gateway::call::{Call, CallBody};
 use crate::gateway::error::CallError;
+use crate::gateway::incoming::{Call, CallBody};
 use crate::upstream::body::UpstreamBody;
 use crate::upstream::headers::for_provider;
 

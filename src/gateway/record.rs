@@ -105,7 +105,7 @@ impl Recorder {
     pub fn later(&self, entry: &Entry) {
         if let Err(error) = self.journal.append_later(entry) {
             let attempt = entry.attempt().map(|id| id.to_string());
-            tracing::error!(%error, kind = entry.kind(), ?attempt, "a record was dropped");
+            tracing::error!(%error, kind = entry.kind().as_str(), ?attempt, "a record was dropped");
         }
     }
 

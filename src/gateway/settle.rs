@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::dialect::endpoint::Purpose;
+use crate::dialect::endpoint::{Purpose, Route};
 use crate::ledger::intent::{CredentialKind, Intent};
 use crate::ledger::settlement::{BillingClass, Outcome, PayingAccount, Settlement};
 use crate::metering::stream::StreamFacts;
-use crate::names::{AttemptId, Endpoint, ModelName, ProviderName};
+use crate::names::{AttemptId, ModelName, ProviderName};
 use crate::period::Timestamp;
 use crate::pricing::charge::Valuation;
 use crate::upstream::headers::AnswerFacts;
@@ -21,10 +21,8 @@ pub struct Placed {
     pub started_at: Timestamp,
     /// Where to.
     pub provider: ProviderName,
-    /// The kind of call.
-    pub endpoint: Endpoint,
-    /// What it does with usage.
-    pub purpose: Purpose,
+    /// The kind of call, and what it does with usage.
+    pub route: Route,
     /// The model asked for.
     pub model_requested: Option<ModelName>,
     /// How the key came to be used.
@@ -32,14 +30,13 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// From the intent and the purpose of its path.
-    pub fn of(intent: &Intent, purpose: Purpose) -> Self {
+    /// From the intent and what its path is.
+    pub fn of(intent: &Intent, route: Route) -> Self {
         Self {
             attempt: intent.attempt,
             started_at: intent.started_at,
             provider: intent.provider.clone(),
-            endpoint: intent.endpoint,
-            purpose,
+            route,
             model_requested: intent.model_requested.clone(),
             credential: intent.credential.as_ref().map(|credential| credential.kind),
         }
@@ -188,7 +185,7 @@ fn outcome(end: End, status: Option<u16>, has_error: bool) -> Outcome {
 
 /// What is known of the usage of a call that had no answer.
 fn unanswered(placed: &Placed, end: End) -> UsageSource {
-    match (end, &placed.purpose) {
+    match (end, &placed.route.purpose) {
         (End::Unsent | End::Unreachable, _) => UsageSource::NotMetered,
         (_, Purpose::Call) => UsageSource::Absent,
         _ => UsageSource::NotMetered,

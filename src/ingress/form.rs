@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::dialect::form_watch::FormWatch;
 use crate::dialect::multipart::boundary;
 use crate::dialect::request::RequestFacts;
-use crate::gateway::call::CallBody;
+use crate::gateway::incoming::CallBody;
 use crate::ingress::reply::Refusal;
 use crate::upstream::body::BodyError;
 

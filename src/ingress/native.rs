@@ -17,14 +17,14 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::access::caller::{Caller, Callers};
 use crate::access::credential::{KeyHeader, Presented, presented};
-use crate::dialect::endpoint::{Dialect, Purpose, Route, classify, has_doubled_version};
+use crate::dialect::endpoint::{Dialect, Route, classify, has_doubled_version};
 use crate::dialect::request::RequestFacts;
-use crate::gateway::call::{Call, CallBody, Gateway, PayingKey, Provider};
+use crate::gateway::call::Gateway;
 use crate::gateway::error::CallError;
+use crate::gateway::incoming::{Call, CallBody, PayingKey, Provider};
 use crate::ingress::reply::{Refusal, failed};
 use crate::ingress::{form, labels};
 use crate::ledger::intent::CredentialKind;
-use crate::names::Endpoint;
 use crate::routing::native::{self, NativePath};
 use crate::routing::plan;
 use crate::upstream::body::BodyError;
@@ -312,12 +312,12 @@ impl Parts {
 
 /// Whether the body is read whole: a call that is billed by its answer, unless it uploads files.
 fn is_metered(route: &Route, headers: &HeaderMap) -> bool {
-    route.purpose == Purpose::Call && route.endpoint != Endpoint::Other && !form::is_form(headers)
+    route.is_metered() && !form::is_form(headers)
 }
 
 /// A billed call that uploads files: its beginning is read, and it passes through.
 fn carries_form(route: &Route, headers: &HeaderMap) -> bool {
-    route.purpose == Purpose::Call && route.endpoint != Endpoint::Other && form::is_form(headers)
+    route.is_metered() && form::is_form(headers)
 }
 
 /// A seat-paid token of Anthropic's: what passes on it is outside the bill.

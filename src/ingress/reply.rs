@@ -3,14 +3,13 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::dialect::endpoint::Dialect;
 use crate::dialect::error::OwnError;
+use crate::gateway::call::{ATTEMPTS, REQUEST_ID};
 use crate::gateway::error::FailedCall;
 use crate::names::RequestId;
-
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-counterfoil-attempts");
 
 /// An error that is answered before a call was placed.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ pub fn failed(dialect: Dialect, failed: &FailedCall) -> Response {
 
 fn put_request_id(reply: &mut Response, request: &str) {
     if let Ok(value) = HeaderValue::try_from(request) {
-        reply.headers_mut().insert(HeaderName::from_static("x-counterfoil-request-id"), value);
+        reply.headers_mut().insert(REQUEST_ID, value);
     }
 }
 

@@ -10,23 +10,25 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::journal::checkpoint::Checkpointer;
+use crate::journal::command::{Command, Pending, Retirement};
 use crate::journal::connect;
 use crate::journal::desk::Desk;
 use crate::journal::error::JournalError;
 use crate::journal::files::{self, Ballast, HeldFolder, JOURNAL_FILE, Marker, Unwritten};
 use crate::journal::inbox::{Inbox, NotPut};
 use crate::journal::lifeboat::{self, Lifeboat};
-use crate::journal::recovery::{self, Recovered, Told};
+use crate::journal::recovery::{self, FromOutside, Recovered};
 use crate::journal::scribe::{self, Draft, Scribe};
+use crate::journal::spill::Spill;
 use crate::journal::sync::Syncer;
-use crate::journal::writer::{Command, Counters, Limits, Pending, Retirement, Writer};
+use crate::journal::writer::{Counters, Limits, Writer};
 use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
 use crate::ledger::intent::Intent;
 use crate::names::{Clock, new_id};
 use crate::period::{ChargePeriod, Timestamp};
 
-pub use crate::journal::writer::Committed;
+pub use crate::journal::command::Committed;
 
 /// How long a full queue may hold a caller.
 const QUEUE_WAIT: Duration = Duration::from_secs(2);
@@ -143,7 +145,7 @@ impl Journal {
         let head = recovery::read_head(&connection, &path)?;
         let missing = missing_journal(head.before.is_none(), marker.as_ref(), &options, &clock);
         let rescued = lifeboat::aboard(folder)?;
-        let told = Told { missing, marker, rescued };
+        let outside = FromOutside { missing, marker, rescued };
         let node = head.node.clone().unwrap_or_else(|| new_id(clock.now()).to_string());
         let boot = head.last_boot + 1;
         let machine_boot = files::machine_boot();
@@ -153,7 +155,7 @@ impl Journal {
         recovery::begin_boot(&scribe, &path, &node, machine_boot.as_deref(), limit)?;
         let wal = open_wal(&path)?;
         let recovered =
-            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), told)?;
+            recovery::recover(&mut scribe, &path, head.before, machine_boot.as_deref(), outside)?;
         sync_start(&wal, folder, &path)?;
         let last_seen = scribe.clock.now();
         let unwritten = Unwritten::Nothing;
@@ -161,8 +163,8 @@ impl Journal {
         files::write_marker(folder, &marker)?;
         // What was aboard is in the journal now, and synced.
         let lifeboat = Lifeboat::hold(folder, options.lifeboat_bytes);
-        let held = HeldFolder { path: folder.to_owned(), marker, lifeboat, _lock: lock };
-        let journal = Self::start(scribe, wal, &options, held)?;
+        let held = HeldFolder { path: folder.to_owned(), marker, _lock: lock };
+        let journal = Self::start(scribe, wal, &options, held, lifeboat)?;
         let opened = journal.opened(recovered);
         Ok((journal, opened))
     }
@@ -172,6 +174,7 @@ impl Journal {
         wal: File,
         options: &JournalOptions,
         held: HeldFolder,
+        lifeboat: Lifeboat,
     ) -> Result<Self, JournalError> {
         let path = held.path.join(JOURNAL_FILE);
         let node = held.marker.node.clone();
@@ -183,10 +186,11 @@ impl Journal {
         let ballast = Ballast::hold(&held.path, options.ballast_bytes);
         let limits = Limits {
             unsynced: i64::from(options.unsynced_limit.max(1)),
-            spill_bytes: options.spill_bytes,
             untracked: options.calls_may_pass_untracked,
         };
-        let writer = Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, limits, held);
+        let spill = Spill::new(options.spill_bytes, lifeboat);
+        let writer =
+            Writer::new(scribe, Arc::clone(&syncer), checkpointer, ballast, spill, limits, held);
         let counters = Arc::clone(&writer.counters);
         counters.committed.store(u64::try_from(synced).unwrap_or(0), Ordering::Relaxed);
         let desk = Arc::new(Desk::new(writer, Inbox::new(options.queue)));

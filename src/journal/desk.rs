@@ -7,8 +7,9 @@
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
+use crate::journal::command::Pending;
 use crate::journal::inbox::{Arrival, Inbox};
-use crate::journal::writer::{Pending, Writer};
+use crate::journal::writer::Writer;
 
 /// How often a journal that cannot write tries again.
 const RETRY: Duration = Duration::from_millis(250);

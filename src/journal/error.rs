@@ -53,7 +53,7 @@ pub enum JournalError {
     Unavailable(String),
     /// As [`Self::Unavailable`], but the entry is kept, in the lifeboat or in memory only, and written
     /// as soon as it can be.
-    #[error("kept in memory until the journal can write again: {0}")]
+    #[error("kept aside until the journal can write again: {0}")]
     Deferred(String),
     /// The journal stopped: a sync or a write failed in a way that must not be retried. The process
     /// has to end; the next start recovers what the disk holds.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::error::JournalError;
-use crate::journal::lifeboat::Lifeboat;
 use crate::period::Timestamp;
 
 /// Name of the journal's database in the data folder.
@@ -52,8 +51,6 @@ pub(crate) enum Unwritten {
 pub(crate) struct HeldFolder {
     pub(crate) path: PathBuf,
     pub(crate) marker: Marker,
-    /// Where records go that a full journal cannot take.
-    pub(crate) lifeboat: Lifeboat,
     /// Keeps other processes out until the connection is closed.
     pub(crate) _lock: File,
 }

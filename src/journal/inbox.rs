@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::journal::writer::Command;
+use crate::journal::command::Command;
 
 /// A bounded queue with many who put and one who takes.
 #[derive(Debug)]

@@ -8,14 +8,17 @@
 pub mod book;
 mod chain;
 mod checkpoint;
+mod command;
 mod connect;
 mod desk;
 pub mod error;
 mod files;
 mod inbox;
 mod lifeboat;
+mod open_attempts;
 pub mod reader;
 mod recovery;
 mod scribe;
+mod spill;
 mod sync;
 mod writer;

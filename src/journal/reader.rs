@@ -10,7 +10,7 @@ use crate::journal::connect::{self, damaged};
 use crate::journal::error::JournalError;
 use crate::journal::files;
 pub use crate::journal::files::JOURNAL_FILE;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, EntryKind};
 use crate::period::Timestamp;
 
 /// A record as it stands in the journal.
@@ -20,7 +20,7 @@ pub struct Record {
     pub n: i64,
     /// The boot it was written in.
     pub boot: i64,
-    /// `intent`, `settlement`, `count`, `correction` or `gap`.
+    /// The word of an [`EntryKind`], or of one of a later version.
     pub kind: String,
     /// The attempt it is about.
     pub attempt: Option<String>,
@@ -73,12 +73,14 @@ impl Record {
     /// [`JournalError::Unreadable`] if this version cannot read it.
     pub fn entry(&self) -> Result<Entry, JournalError> {
         // By the kind in its column: reading it out of the body first would buffer the whole body.
-        let entry = match self.kind.as_str() {
-            "intent" => serde_json::from_str(&self.body).map(Entry::Intent),
-            "settlement" => serde_json::from_str(&self.body).map(Entry::Settlement),
-            "count" => serde_json::from_str(&self.body).map(Entry::Count),
-            "correction" => serde_json::from_str(&self.body).map(Entry::Correction),
-            _ => serde_json::from_str(&self.body),
+        let body = self.body.as_str();
+        let entry = match EntryKind::named(&self.kind) {
+            Some(EntryKind::Intent) => serde_json::from_str(body).map(Entry::Intent),
+            Some(EntryKind::Settlement) => serde_json::from_str(body).map(Entry::Settlement),
+            Some(EntryKind::Count) => serde_json::from_str(body).map(Entry::Count),
+            Some(EntryKind::Correction) => serde_json::from_str(body).map(Entry::Correction),
+            Some(EntryKind::Gap) => serde_json::from_str(body).map(Entry::Gap),
+            None => serde_json::from_str(body),
         };
         entry.map_err(|error| JournalError::Unreadable(format!("record {}: {error}", self.n)))
     }

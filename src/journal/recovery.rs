@@ -53,7 +53,7 @@ pub(crate) struct Recovered {
 
 /// What is known from outside the journal.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct FromOutside {
     /// The gap of a journal that is not there any more.
     pub(crate) missing: Option<CoverageGap>,
     /// The folder's marker.
@@ -111,14 +111,14 @@ pub(crate) fn recover(
     path: &Path,
     before: Option<Before>,
     machine_boot: Option<&str>,
-    told: Told,
+    outside: FromOutside,
 ) -> Result<Recovered, JournalError> {
     let mut found = Recovered::default();
-    let Told { missing, marker, rescued } = told;
+    let FromOutside { missing, marker, rescued } = outside;
     // Before anything else: what it settles is no orphan.
     let first_n = before.as_ref().map_or(1, |before| before.first_n);
     found.rescued = rescue(scribe, path, first_n, rescued)?;
-    if missing.is_some() && !gap_is_told(&scribe.connection, path, 0, "journal_missing")? {
+    if missing.is_some() && !gap_is_told(&scribe.connection, path, 0, GapReason::JournalMissing)? {
         found.gap = missing;
     }
     if let Some(before) = before {
@@ -127,7 +127,9 @@ pub(crate) fn recover(
         if found.unclean || before.left_open != Some(0) {
             found.orphans = orphans(&scribe.connection, path, before.first_n)?;
         }
-        if found.unclean && !gap_is_told(&scribe.connection, path, before.boot, "unclean_stop")? {
+        if found.unclean
+            && !gap_is_told(&scribe.connection, path, before.boot, GapReason::UncleanStop)?
+        {
             let same_machine =
                 machine_boot.is_some() && before.machine_boot.as_deref() == machine_boot;
             let unsynced = if same_machine { 0 } else { before.unsynced_limit };
@@ -276,12 +278,12 @@ fn gap_is_told(
     connection: &Connection,
     path: &Path,
     after_boot: i64,
-    reason: &str,
+    reason: GapReason,
 ) -> Result<bool, JournalError> {
     let told: Result<i64, _> = connection.query_row(
         "SELECT COUNT(*) FROM records WHERE kind = 'gap' AND body ->> 'reason' = ?2 \
          AND n >= (SELECT MIN(first_n) FROM boots WHERE boot > ?1)",
-        params![after_boot, reason],
+        params![after_boot, reason.as_str()],
         |row| row.get(0),
     );
     told.map(|told| told > 0).map_err(|error| damaged(path, &error))

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use crate::journal::chain::Link;
 use crate::journal::connect;
 use crate::journal::error::JournalError;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, EntryKind};
 use crate::names::Clock;
 use crate::period::Timestamp;
 
@@ -24,7 +24,7 @@ const INSERT: &str = "INSERT INTO records (n, boot, kind, attempt, at, body, pre
 /// An entry ready to be written, put into words by whoever appends it, before anybody waits for it.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: EntryKind,
     pub(crate) attempt: Option<String>,
     pub(crate) body: String,
 }
@@ -108,7 +108,7 @@ impl Scribe {
         let mut statement = self.connection.prepare_cached(INSERT)?;
         let mut last: Option<String> = None;
         for (n, draft) in (self.next_n..).zip(drafts) {
-            let (kind, body) = (draft.kind, draft.body.as_str());
+            let (kind, body) = (draft.kind.as_str(), draft.body.as_str());
             let attempt = draft.attempt.as_deref();
             let before = last.as_deref().unwrap_or(&self.prev_hash);
             let hash = Link { n, boot, kind, attempt, at, body }.hash(before);

@@ -1,58 +1,25 @@
 //! The writer: writes what waits in one transaction, keeps what finds no room, tells those who wait.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::failpoint::{self, Failpoint};
 use crate::journal::checkpoint::Checkpointer;
+use crate::journal::command::{Closer, Command, Committed, Pending, Retirement, Waiter};
 use crate::journal::error::JournalError;
 use crate::journal::files::{Ballast, HeldFolder, Unwritten};
+use crate::journal::open_attempts::OpenAttempts;
 use crate::journal::scribe::{Draft, Scribe, WriteError};
+use crate::journal::spill::Spill;
 use crate::journal::sync::Syncer;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::EntryKind;
 use crate::period::Timestamp;
 
 /// The most records of one transaction.
 const BATCH: usize = 1_000;
 /// How often room for ballast and lifeboat is looked for.
 const BALLAST_RETRY: Duration = Duration::from_secs(1);
-
-/// Where an entry stands in the journal once a kill of the process cannot take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// Its number on this node.
-    pub n: i64,
-}
-
-/// An entry on its way, and who waits for it.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) draft: Draft,
-    pub(crate) waiter: Option<oneshot::Sender<Result<Committed, JournalError>>>,
-}
-
-/// What the writer is told.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Write this.
-    Append(Pending),
-    /// Let go of what the books hold.
-    Retire(Retirement),
-    /// Write all that came before, mark the boot clean, end.
-    Close(Closer),
-}
-
-/// What may go, and who waits to hear how much went.
-#[derive(Debug)]
-pub(crate) struct Retirement {
-    pub(crate) verified_n: i64,
-    pub(crate) before: Timestamp,
-    pub(crate) waiter: oneshot::Sender<Result<u64, JournalError>>,
-}
 
 /// The journal cannot go on; the syncer has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +36,6 @@ pub(crate) struct Counters {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) unsynced: i64,
-    pub(crate) spill_bytes: usize,
     /// Calls may pass while the journal takes none.
     pub(crate) untracked: bool,
 }
@@ -82,23 +48,13 @@ pub(crate) struct Writer {
     checkpointer: Checkpointer,
     ballast: Ballast,
     limits: Limits,
-    /// What happened and finds no room, in order.
-    spill: VecDeque<Draft>,
-    spilled_bytes: usize,
-    /// How many of the spill, from the front, are in the lifeboat too.
-    aboard: usize,
-    /// Attempts that have an intent of this boot and no settlement, with the intent's number.
-    open: HashMap<String, i64>,
+    spill: Spill,
+    open: OpenAttempts,
     ballast_tried: Instant,
     /// Lets the sync thread end, however the writer does.
     _ending: StopSync,
-    /// Attempts of which a record is lost: there was no room, in memory either.
-    lost: u64,
     held: HeldFolder,
 }
-
-/// Who waits for the end.
-pub(crate) type Closer = oneshot::Sender<Result<(), JournalError>>;
 
 /// Stops the sync thread when dropped, also with a runtime that ends without closing the journal.
 struct StopSync(Arc<Syncer>);
@@ -115,6 +71,7 @@ impl Writer {
         syncer: Arc<Syncer>,
         checkpointer: Checkpointer,
         ballast: Ballast,
+        spill: Spill,
         limits: Limits,
         held: HeldFolder,
     ) -> Self {
@@ -127,26 +84,23 @@ impl Writer {
             counters,
             ballast,
             limits,
-            spill: VecDeque::new(),
-            spilled_bytes: 0,
-            aboard: 0,
-            open: HashMap::new(),
+            spill,
+            open: OpenAttempts::default(),
             ballast_tried: Instant::now(),
             _ending: ending,
-            lost: 0,
             held,
         }
     }
 
     /// Whether everything that was handed over is on the disk and there is room for more.
     pub(crate) fn is_well(&self) -> bool {
-        self.spill.is_empty() && !self.held.lifeboat.is_loaded() && self.ballast.is_held()
+        self.spill.is_clear() && self.ballast.is_held()
     }
 
     /// Whether a few records can be written without waiting for anything but the system's memory.
     pub(crate) fn writes_without_waiting(&self) -> bool {
         let unsynced = self.scribe.next_n - self.syncer.synced();
-        let settled_in = self.is_well() && self.held.lifeboat.is_ready();
+        let settled_in = self.is_well() && self.spill.has_lifeboat();
         settled_in && unsynced < self.limits.unsynced / 2
     }
 
@@ -230,7 +184,7 @@ impl Writer {
         let drafts: Vec<&Draft> = batch.iter().map(|pending| &pending.draft).collect();
         match self.scribe.write(&drafts) {
             Ok(first) => {
-                if self.lost == 0 {
+                if !self.spill.has_lost() {
                     self.held.say_unwritten(Unwritten::Nothing);
                 }
                 self.tell(first, batch);
@@ -256,7 +210,7 @@ impl Writer {
             self.say_waiting();
         }
         let (intents, kept): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|pending| pending.draft.kind == "intent");
+            batch.into_iter().partition(|pending| pending.draft.kind == EntryKind::Intent);
         for pending in intents {
             answer(pending.waiter, Err(JournalError::Unavailable(reason.to_owned())));
         }
@@ -276,18 +230,14 @@ impl Writer {
         }
         let mut waiters = Vec::with_capacity(kept.len());
         for Pending { draft, waiter } in kept {
-            let bytes = self.spilled_bytes + draft.body.len();
-            if bytes > self.limits.spill_bytes {
-                self.lost = self.lost.saturating_add(attempts_of(&draft));
-                answer(waiter, Err(JournalError::Unavailable(reason.to_owned())));
-            } else {
-                self.spilled_bytes = bytes;
-                self.spill.push_back(draft);
+            if self.spill.put(draft) {
                 waiters.push(waiter);
+            } else {
+                answer(waiter, Err(JournalError::Unavailable(reason.to_owned())));
             }
         }
-        self.aboard += self.held.lifeboat.take(self.spill.iter().skip(self.aboard));
-        if self.aboard < self.spill.len() {
+        self.spill.board();
+        if self.spill.is_at_risk() {
             self.say_waiting();
         }
         self.count_spill();
@@ -297,10 +247,27 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what waits in memory, then sets the ballast aside again.
+    /// Writes what waits, then makes lifeboat and ballast ready again.
     fn make_room_again(&mut self) -> Result<(), String> {
+        self.write_spill()?;
+        if self.spill.can_be_cleared() {
+            let synced = self.syncer.reached_blocking(self.scribe.next_n - 1);
+            synced.map_err(|reason| reason.to_string())?;
+            self.spill.clear();
+        }
+        let wanting = !self.ballast.is_held() || !self.spill.has_lifeboat();
+        if wanting && self.ballast_tried.elapsed() >= BALLAST_RETRY {
+            self.ballast_tried = Instant::now();
+            self.spill.make_ready();
+            self.ballast.take_back();
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for room, as much of it as finds some.
+    fn write_spill(&mut self) -> Result<(), String> {
         while !self.spill.is_empty() {
-            let drafts: Vec<&Draft> = self.spill.iter().take(BATCH).collect();
+            let drafts = self.spill.front(BATCH);
             let count = drafts.len();
             let written = match self.scribe.write(&drafts) {
                 Err(WriteError::Full(_)) if self.ballast.release() => self.scribe.write(&drafts),
@@ -308,11 +275,9 @@ impl Writer {
             };
             match written {
                 Ok(first) => {
-                    for (n, draft) in (first..).zip(self.spill.drain(..count)) {
-                        self.spilled_bytes -= draft.body.len();
-                        note(&mut self.open, n, &draft);
+                    for (n, draft) in (first..).zip(self.spill.take(count)) {
+                        self.open.note(n, &draft);
                     }
-                    self.aboard = self.aboard.saturating_sub(count);
                     self.committed(first, count);
                 }
                 Err(WriteError::Fatal(reason)) => return Err(reason),
@@ -320,23 +285,12 @@ impl Writer {
             }
             self.count_spill();
         }
-        if self.spill.is_empty() && self.held.lifeboat.is_loaded() {
-            let synced = self.syncer.reached_blocking(self.scribe.next_n - 1);
-            synced.map_err(|reason| reason.to_string())?;
-            self.held.lifeboat.clear();
-        }
-        let wanting = !self.ballast.is_held() || !self.held.lifeboat.is_ready();
-        if wanting && self.ballast_tried.elapsed() >= BALLAST_RETRY {
-            self.ballast_tried = Instant::now();
-            self.held.lifeboat.make_ready();
-            self.ballast.take_back();
-        }
         Ok(())
     }
 
     /// Says that a kill may now take what is nowhere else.
     fn say_waiting(&mut self) {
-        if self.lost == 0 {
+        if !self.spill.has_lost() {
             self.held.say_unwritten(Unwritten::Waiting);
         }
     }
@@ -355,11 +309,11 @@ impl Writer {
     fn tell(&mut self, first: i64, batch: Vec<Pending>) {
         let count = batch.len();
         for (n, Pending { draft, waiter }) in (first..).zip(batch) {
-            if draft.kind == "settlement" {
+            if draft.kind == EntryKind::Settlement {
                 failpoint::pass(Failpoint::AfterCommit);
             }
             answer(waiter, Ok(Committed { n }));
-            note(&mut self.open, n, &draft);
+            self.open.note(n, &draft);
             self.checkpointer.wrote(draft.body.len());
         }
         self.committed(first, count);
@@ -378,7 +332,7 @@ impl Writer {
 
     /// Lets records go, but none from an open intent on: a crash must still find that one.
     fn retire(&mut self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
-        let first_open = self.open.values().min().copied().unwrap_or(i64::MAX);
+        let first_open = self.open.first_n().unwrap_or(i64::MAX);
         self.scribe.retire(verified_n.min(first_open.saturating_sub(1)), before)
     }
 
@@ -393,14 +347,10 @@ impl Writer {
         let synced = self.syncer.reached_blocking(last);
         self.syncer.stop();
         synced.map_err(|reason| JournalError::Failed(reason.to_string()))?;
-        let waiting = self.spill.iter().skip(self.aboard).map(attempts_of);
-        let waiting = waiting.fold(0, u64::saturating_add);
-        let attempts = self.lost.saturating_add(waiting);
-        if self.aboard > 0 {
-            tracing::warn!(
-                records = self.aboard,
-                "records wait in the lifeboat for the next start"
-            );
+        let attempts = self.spill.attempts_at_risk();
+        let aboard = self.spill.aboard();
+        if aboard > 0 {
+            tracing::warn!(records = aboard, "records wait in the lifeboat for the next start");
         }
         if attempts > 0 {
             self.held.say_unwritten(Unwritten::Attempts(attempts));
@@ -414,7 +364,6 @@ impl Writer {
         }
         // What waits in the lifeboat is open still: the next start looks what it settles.
         let left_open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
-        let aboard = self.aboard;
         match self.scribe.end_boot(left_open) {
             Err(error) if aboard > 0 => {
                 tracing::warn!(%error, "the full journal could not be marked as ended in order");
@@ -425,27 +374,7 @@ impl Writer {
     }
 }
 
-/// Keeps the attempts that have an intent and no settlement.
-fn note(open: &mut HashMap<String, i64>, n: i64, draft: &Draft) {
-    match (draft.kind, draft.attempt.as_ref()) {
-        ("intent", Some(attempt)) => drop(open.insert(attempt.clone(), n)),
-        ("settlement", Some(attempt)) => drop(open.remove(attempt)),
-        _ => {}
-    }
-}
-
-/// How many attempts a record speaks of.
-fn attempts_of(draft: &Draft) -> u64 {
-    match serde_json::from_str(&draft.body) {
-        Ok(Entry::Gap(gap)) => gap.at_most.unwrap_or(1),
-        _ => 1,
-    }
-}
-
-fn answer(
-    waiter: Option<oneshot::Sender<Result<Committed, JournalError>>>,
-    result: Result<Committed, JournalError>,
-) {
+fn answer(waiter: Option<Waiter>, result: Result<Committed, JournalError>) {
     // Who stopped waiting does not need to know.
     if let Some(waiter) = waiter {
         drop(waiter.send(result));

@@ -24,6 +24,21 @@ pub enum Entry {
     Gap(CoverageGap),
 }
 
+/// Which kind of record an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// [`Entry::Intent`].
+    Intent,
+    /// [`Entry::Settlement`].
+    Settlement,
+    /// [`Entry::Count`].
+    Count,
+    /// [`Entry::Correction`].
+    Correction,
+    /// [`Entry::Gap`].
+    Gap,
+}
+
 /// A new settlement for an attempt that has one, with the reason. The old one stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
@@ -35,15 +50,36 @@ pub struct Correction {
     pub settlement: Settlement,
 }
 
-impl Entry {
-    /// The word in the journal's `kind` column.
-    pub const fn kind(&self) -> &'static str {
+impl EntryKind {
+    const ALL: [Self; 5] =
+        [Self::Intent, Self::Settlement, Self::Count, Self::Correction, Self::Gap];
+
+    /// The word in the journal's `kind` column, and the tag of the entry's JSON.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Intent(_) => "intent",
-            Self::Settlement(_) => "settlement",
-            Self::Count(_) => "count",
-            Self::Correction(_) => "correction",
-            Self::Gap(_) => "gap",
+            Self::Intent => "intent",
+            Self::Settlement => "settlement",
+            Self::Count => "count",
+            Self::Correction => "correction",
+            Self::Gap => "gap",
+        }
+    }
+
+    /// The kind a word names; `None` for one of a later version.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl Entry {
+    /// Which kind this is.
+    pub const fn kind(&self) -> EntryKind {
+        match self {
+            Self::Intent(_) => EntryKind::Intent,
+            Self::Settlement(_) => EntryKind::Settlement,
+            Self::Count(_) => EntryKind::Count,
+            Self::Correction(_) => EntryKind::Correction,
+            Self::Gap(_) => EntryKind::Gap,
         }
     }
 
@@ -56,5 +92,32 @@ impl Entry {
             Self::Correction(correction) => Some(correction.settlement.attempt),
             Self::Gap(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::gap::GapReason;
+    use crate::period::{ChargePeriod, Timestamp};
+
+    #[test]
+    fn the_kind_in_the_column_is_the_tag_in_the_body() {
+        let [start, end] = [1, 2].map(Timestamp::from_micros);
+        let period = ChargePeriod { start, end };
+        for reason in [GapReason::UncleanStop, GapReason::JournalMissing, GapReason::Untracked] {
+            let gap = Entry::Gap(CoverageGap { period, at_most: None, reason });
+            let body = serde_json::to_value(&gap).unwrap();
+            assert_eq!(body["kind"], gap.kind().as_str());
+            assert_eq!(body["reason"], reason.as_str());
+        }
+        for kind in EntryKind::ALL {
+            assert_eq!(EntryKind::named(kind.as_str()), Some(kind));
+            // No kind of ours is unknown to the reader of bodies.
+            let told =
+                serde_json::from_value::<Entry>(serde_json::json!({ "kind": kind.as_str() }));
+            assert!(!told.unwrap_err().to_string().contains("unknown variant"));
+        }
+        assert_eq!(EntryKind::named("later"), None);
     }
 }

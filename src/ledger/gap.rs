@@ -16,6 +16,17 @@ pub enum GapReason {
     Untracked,
 }
 
+impl GapReason {
+    /// The word in the journal.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UncleanStop => "unclean_stop",
+            Self::JournalMissing => "journal_missing",
+            Self::Untracked => "untracked",
+        }
+    }
+}
+
 /// Appended when it is found, printed on every report that touches the span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoverageGap {

@@ -213,20 +213,22 @@ async fn with_memory(mock_at: std::net::SocketAddr, floor: Target) {
     println!("memory, floor: {streams:.1} MiB with 500 slow streams");
 }
 
+/// The rows that were measured, a target or a quotient that was not as a dash.
 fn print(best: &Best) {
     let head = ["direct", "floor", "counterfoil", "x floor", "added"];
-    println!(
-        "{:<48}{:>9}{:>9}{:>12}{:>9}{:>9}",
-        "best of rounds", head[0], head[1], head[2], head[3], head[4]
-    );
+    println!("{:<48}{}", "best of rounds", head.map(|name| format!("{name:>12}")).concat());
     for row in [ONE, FIRST, RATE_50, RATE_99, CALL, CHUNK] {
-        let (direct, floor) = (best.of(row, "direct"), best.of(row, "floor"));
-        let ours = best.of(row, "counterfoil");
-        println!(
-            "{row:<48}{direct:>9.3}{floor:>9.3}{ours:>12.3}{:>9.2}{:>9.3}",
-            ours / floor,
-            ours - direct
-        );
+        let [direct, floor, ours] =
+            ["direct", "floor", "counterfoil"].map(|name| best.of(row, name));
+        if ours.is_nan() {
+            continue;
+        }
+        let figures = [(direct, 3), (floor, 3), (ours, 3), (ours / floor, 2), (ours - direct, 3)];
+        let cells = figures.map(|(figure, decimals)| {
+            let text = format!("{figure:.decimals$}").replace("NaN", "-");
+            format!("{text:>12}")
+        });
+        println!("{row:<48}{}", cells.concat());
     }
 }
 

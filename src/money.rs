@@ -109,11 +109,6 @@ impl Amount {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// Difference, or `None` on overflow.
-    pub fn checked_sub(self, other: Self) -> Option<Self> {
-        self.0.checked_sub(other.0).map(Self)
-    }
-
     /// The same sum with the other sign.
     pub const fn negated(self) -> Self {
         Self(-self.0)

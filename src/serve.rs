@@ -372,11 +372,6 @@ impl Running {
         format!("http://{}/", self.dashboard_addr)
     }
 
-    /// The parts its calls share, for those who watch.
-    pub const fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
     /// Resolves with the reason once the journal cannot go on; the process then has to end.
     pub async fn failed(&self) -> String {
         self.journal.failed().await

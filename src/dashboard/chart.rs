@@ -20,8 +20,6 @@ pub struct StackedBars {
     pub left: i64,
     /// Right end of the grid lines.
     pub right: i64,
-    /// Where the zero line lies.
-    pub floor: i64,
     /// Grid lines with their labels.
     pub ticks: Vec<Tick>,
     /// The bars.
@@ -118,15 +116,7 @@ impl StackedBars {
                 segments: segments(data, bucket, place, &pixels, &print),
             }
         });
-        Self {
-            width,
-            height,
-            left: LEFT,
-            right,
-            floor,
-            ticks: ticks.collect(),
-            bars: bars.collect(),
-        }
+        Self { width, height, left: LEFT, right, ticks: ticks.collect(), bars: bars.collect() }
     }
 }
 
@@ -223,7 +213,7 @@ mod tests {
         let chart = StackedBars::new(400, 200, &data, |value| value.to_string());
         let first = &chart.bars[0].segments;
         assert_eq!(first[0].y, first[1].y + first[1].height);
-        assert_eq!(first[0].y + first[0].height, chart.floor);
+        assert_eq!(first[0].y + first[0].height, 200 - BELOW);
         assert_eq!(first[1].y, chart.bars[1].segments[0].y, "equal totals are equally high");
         assert_eq!(chart.bars[1].segments.len(), 1, "nothing is not drawn");
     }

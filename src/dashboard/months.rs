@@ -104,11 +104,6 @@ impl MonthState {
 }
 
 impl MonthCell {
-    /// `Oct 2026`.
-    pub fn month(&self) -> String {
-        self.period.first_day().format("%b %Y").to_string()
-    }
-
     /// `October 2026`.
     pub fn month_long(&self) -> String {
         month_text(self.period)

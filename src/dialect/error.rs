@@ -61,17 +61,6 @@ impl OwnError<'_> {
     }
 }
 
-/// Reads the kind of an error out of an answer of either dialect; `None` where the text carries
-/// no error object.
-pub fn read_error(dialect: Dialect, body: &[u8]) -> Option<ErrorFacts> {
-    let error = member(body, "error").filter(|value| *value != b"null")?;
-    let mut facts = error_facts(error);
-    if dialect == Dialect::OpenAi && facts.code.is_none() {
-        facts.code = member(body, "code").and_then(short_name);
-    }
-    Some(facts)
-}
-
 /// The facts of an error object, or of a bare string, which may be a message and is not kept.
 pub fn error_facts(error: &[u8]) -> ErrorFacts {
     ErrorFacts {
@@ -149,14 +138,12 @@ mod tests {
 
     #[test]
     fn a_providers_message_is_not_kept() {
-        let body = br#"{"error":{"message":"you said: secret","type":"invalid_request_error",
-            "code":"context_length_exceeded"}}"#;
-        let facts = read_error(Dialect::OpenAi, body).unwrap();
+        let error = br#"{"message":"you said: secret","type":"invalid_request_error",
+            "code":"context_length_exceeded"}"#;
+        let facts = error_facts(error);
         assert_eq!(facts.error_type.as_deref(), Some("invalid_request_error"));
         assert_eq!(facts.code.as_deref(), Some("context_length_exceeded"));
-        let odd = br#"{"error":{"type":"you said: a secret","code":502}}"#;
-        let facts = read_error(Dialect::OpenAi, odd).unwrap();
+        let facts = error_facts(br#"{"type":"you said: a secret","code":502}"#);
         assert_eq!((facts.error_type, facts.code.as_deref()), (None, Some("502")));
-        assert_eq!(read_error(Dialect::OpenAi, br#"{"error":null}"#), None);
     }
 }

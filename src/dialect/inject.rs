@@ -28,16 +28,6 @@ pub struct Splice {
 }
 
 impl Splice {
-    /// The new content length in bytes.
-    pub fn len(&self) -> usize {
-        self.head.len() + self.piece.len() + self.tail.len()
-    }
-
-    /// Whether nothing is left to send; never true of a splice made here.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The pieces in the order they are sent.
     pub fn pieces(self) -> [Bytes; 3] {
         [self.head, self.piece, self.tail]
@@ -128,7 +118,7 @@ mod tests {
         match include_usage(&body).unwrap() {
             Injection::AsItIs => None,
             Injection::Spliced(splice) => {
-                let length = splice.len();
+                let length = splice.head.len() + splice.piece.len() + splice.tail.len();
                 let whole = splice.pieces().concat();
                 assert_eq!(whole.len(), length);
                 Some(String::from_utf8(whole).unwrap())

@@ -77,11 +77,6 @@ impl LaterUsage {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)
     }
 
-    /// How many are awaited.
-    pub fn awaited(&self) -> usize {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     /// Marks a batch's results as metered; false where they were already.
     pub fn first_results(&self, provider: &ProviderName, id: &str) -> bool {
         let key = (provider.clone(), id.to_owned());

@@ -86,11 +86,6 @@ impl Header {
         self.names.iter().position(|known| known == name)
     }
 
-    /// The name of a column as the file spells it, or the name asked for.
-    pub fn spelling<'h>(&'h self, name: &'h str) -> &'h str {
-        self.column(name).and_then(|at| self.spelled.get(at)).map_or(name, String::as_str)
-    }
-
     /// Which mark stands before decimals: a comma can only where it does not delimit.
     pub fn decimal_mark(&self) -> DecimalMark {
         if self.delimiter == b';' { DecimalMark::Comma } else { DecimalMark::Point }
@@ -185,7 +180,7 @@ mod tests {
         assert_eq!(header.names.join(","), COST);
         assert!(header.had_invisible);
         assert_eq!(header.fingerprint, found(COST).unwrap().header.fingerprint);
-        assert_eq!(header.spelling("cost_usd"), "COST_USD");
+        assert_eq!(header.spelled[header.column("cost_usd").unwrap()], "COST_USD");
     }
 
     #[test]

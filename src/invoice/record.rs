@@ -34,11 +34,6 @@ impl<'r> RawCells<'r> {
         Self { header, record, seen }
     }
 
-    /// Names as the file spells them, each with its cell, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&'r str, &'r str)> + use<'r> {
-        self.header.spelled.iter().map(String::as_str).zip(self.record.iter())
-    }
-
     /// The cells in the order of the file.
     pub fn values(&self) -> impl Iterator<Item = &'r str> + use<'r> {
         self.record.iter()

@@ -159,11 +159,6 @@ impl<'a> Rows<'a> {
         &self.header
     }
 
-    /// Bytes of text read so far, for a progress bar. Dropping the reader cancels the reading.
-    pub fn position(&self) -> u64 {
-        self.csv.position().byte()
-    }
-
     /// Reads the next row; `None` at the end of the file.
     ///
     /// # Errors

@@ -315,11 +315,6 @@ impl Journal {
         &self.shared.node
     }
 
-    /// Which start of this node it is, from 1.
-    pub fn boot(&self) -> i64 {
-        self.shared.boot
-    }
-
     /// The database's file, for those who read it beside the writer.
     pub fn path(&self) -> &Path {
         &self.shared.path

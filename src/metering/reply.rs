@@ -38,11 +38,6 @@ impl ReplyMeter {
         }
     }
 
-    /// The body so far, for a caller that needs it too (a cost header, a cache).
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
     /// Reads the answer. `whole` says that its last byte came; of a part nothing is reported.
     pub fn finish(
         self,

@@ -202,11 +202,6 @@ impl StreamCounter {
         Ok(())
     }
 
-    /// The tokens that no later piece can change.
-    pub const fn settled(&self) -> u64 {
-        self.settled.tokens
-    }
-
     /// The count if the text ended here.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
-use crate::money::{Amount, Currency};
+use crate::money::Currency;
 use crate::names::ProviderName;
 use crate::period::Timestamp;
 use crate::pricing::name_match::{Tail, readings};
@@ -357,11 +357,6 @@ impl CandidateRate<'_> {
     /// end (a price per minute for a thousandth of a second).
     pub fn per_atom(&self) -> Option<Decimal> {
         self.price.per_atom(&self.factors())
-    }
-
-    /// What so many atoms come to, and whether it had to be rounded.
-    pub fn amount(&self, atoms: u64) -> Option<(Amount, bool)> {
-        self.price.amount(atoms, &self.factors())
     }
 
     fn factors(&self) -> Vec<&Factor> {

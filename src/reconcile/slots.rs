@@ -98,11 +98,6 @@ impl Slots {
         self.spans.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// Whether every slot is a day or shorter.
     pub fn are_days(&self) -> bool {
         self.spans

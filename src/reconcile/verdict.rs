@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Currency, canonical_text};
+use crate::money::Currency;
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
 use crate::reconcile::facts::ImportFact;
 use crate::reconcile::finding::{Cause, Confidence, Finding, Mover};
@@ -287,11 +287,6 @@ fn provider_words(name: &str) -> String {
 
 fn month_words(period: BillingPeriod) -> String {
     period.first_day().format("%B %Y").to_string()
-}
-
-/// An exact amount for a table.
-pub fn exact(amount: Decimal) -> String {
-    canonical_text(amount)
 }
 
 #[cfg(test)]

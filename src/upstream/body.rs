@@ -22,11 +22,6 @@ pub enum UpstreamBody {
 }
 
 impl UpstreamBody {
-    /// No body.
-    pub const fn empty() -> Self {
-        Self::Pieces(VecDeque::new())
-    }
-
     /// Pieces in order; empty ones are left out.
     pub fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         Self::Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())

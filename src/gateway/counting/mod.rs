@@ -128,12 +128,6 @@ impl CountingPool {
         }
     }
 
-    /// How many jobs and bytes wait.
-    pub fn waiting(&self) -> (usize, usize) {
-        let queue = self.desk.lock();
-        (queue.jobs.len(), queue.bytes)
-    }
-
     /// Takes no more jobs, lets the threads count what waits for at most this long, and reports what
     /// they did not reach as not counted.
     pub fn shut_down(mut self, patience: Duration) {

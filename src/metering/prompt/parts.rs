@@ -43,12 +43,6 @@ impl<'a> Prompt<'a> {
     pub fn estimate(&mut self, part: EstimatedPart) {
         self.estimated.insert(part);
     }
-
-    /// The bytes of all texts.
-    pub fn bytes(&self) -> usize {
-        self.texts.iter().map(|text| text.len()).sum::<usize>()
-            + self.schema.as_ref().map_or(0, String::len)
-    }
 }
 
 /// Tokens of a JSON schema as the provider renders it, from those of its compact text: nine tenths

@@ -144,7 +144,7 @@ pub async fn explain(
 ///
 /// # Errors
 /// [`CloseError`], also for a finding the report does not have.
-pub async fn attempts_behind(
+pub(crate) async fn attempts_behind(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
@@ -214,7 +214,7 @@ pub async fn close(
 ///
 /// # Errors
 /// [`CloseError`] where the books do not take it.
-pub async fn close_on(
+pub(crate) async fn close_on(
     books: &Books,
     month: &Month,
     explained: &Explained,

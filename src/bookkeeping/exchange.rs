@@ -12,7 +12,7 @@ use crate::store::reports::{self, MonthOf, StoredRate};
 
 /// What a person says of a rate, as typed.
 #[derive(Clone, Debug, Default)]
-pub struct RateWords {
+pub(crate) struct RateWords {
     /// `EUR=1.0832`: what one unit of the bill's currency is in the books' currency.
     pub rate: String,
     /// Where the rate was read, and of which day.
@@ -23,7 +23,7 @@ pub struct RateWords {
 ///
 /// # Errors
 /// [`CloseError`] where it is no rate of another currency, or the books do not take it.
-pub async fn say(
+pub(crate) async fn say(
     books: &Books,
     prices: &PriceTable,
     month: &Month,

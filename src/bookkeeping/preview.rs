@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::imports::{self, BatchRecord, Seal, SpeakingDay, TOTALS_ONLY};
 
 /// Name of the only account, where no export and nobody ever named one.
-pub const ONLY_ACCOUNT: &str = "default";
+pub(crate) const ONLY_ACCOUNT: &str = "default";
 
 /// Days named one by one where totals and lines differ.
 const DAYS_SAID: usize = 5;

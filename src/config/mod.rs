@@ -122,7 +122,7 @@ pub struct CallerEntry {
 
 /// A provider as `serve` uses it: checked, with its secret read.
 #[derive(Clone, Debug)]
-pub struct ProviderSettings {
+pub(crate) struct ProviderSettings {
     /// First segment of its native path.
     pub name: String,
     /// Scheme, authority and path prefix, without a slash at the end.
@@ -135,7 +135,7 @@ pub struct ProviderSettings {
 
 /// A caller as `serve` uses it: with its token read.
 #[derive(Clone, Debug)]
-pub struct CallerSettings {
+pub(crate) struct CallerSettings {
     /// The name in the configuration.
     pub name: String,
     /// The token.
@@ -210,7 +210,7 @@ impl Default for Limits {
 
 impl Config {
     /// Reads a file, where one is named, and lays the `COUNTERFOIL_...` variables over it.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let overrides = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -223,7 +223,7 @@ impl Config {
         Self::from_text(&text, &origin, overrides)
     }
 
-    /// Reads a text as [`Config::load`] reads its file. `origin` names it in errors.
+    /// Reads a text as `Config::load` reads its file. `origin` names it in errors.
     pub fn from_text(
         text: &str,
         origin: &str,
@@ -255,7 +255,7 @@ impl Config {
     }
 
     /// The providers, the two that need no entry included, with their secrets read.
-    pub fn provider_settings(&self) -> Result<Vec<ProviderSettings>, ConfigError> {
+    pub(crate) fn provider_settings(&self) -> Result<Vec<ProviderSettings>, ConfigError> {
         let mut entries = self.providers.clone();
         for known in ["openai", "anthropic"] {
             entries.entry(known.to_owned()).or_default();
@@ -264,7 +264,7 @@ impl Config {
     }
 
     /// The callers with their tokens read.
-    pub fn caller_settings(&self) -> Result<Vec<CallerSettings>, ConfigError> {
+    pub(crate) fn caller_settings(&self) -> Result<Vec<CallerSettings>, ConfigError> {
         let read = |(name, entry): (&String, &CallerEntry)| {
             let key = format!("callers.{name}.token");
             let token = read_secret(&key, &entry.token)?;
@@ -282,7 +282,7 @@ impl Config {
     ///
     /// # Errors
     /// The key at fault and what to write instead.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let unusable = |key: &str, problem: &str| {
             Err(ConfigError::Unusable { key: key.to_owned(), problem: problem.to_owned() })
         };
@@ -372,18 +372,18 @@ impl ProviderEntry {
 
 /// The failpoint a debug build is asked to stop at, for tests of crashes: `name` or `name:n`.
 #[cfg(debug_assertions)]
-pub fn failpoint() -> Option<String> {
+pub(crate) fn failpoint() -> Option<String> {
     std::env::var_os("COUNTERFOIL_FAILPOINT")?.into_string().ok()
 }
 
 /// A release build has no failpoints.
 #[cfg(not(debug_assertions))]
-pub const fn failpoint() -> Option<String> {
+pub(crate) const fn failpoint() -> Option<String> {
     None
 }
 
 /// The filter of log lines, `COUNTERFOIL_LOG`, in the syntax of tracing's `EnvFilter`.
-pub fn log_filter() -> Option<String> {
+pub(crate) fn log_filter() -> Option<String> {
     std::env::var_os("COUNTERFOIL_LOG")?.into_string().ok()
 }
 

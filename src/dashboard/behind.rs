@@ -66,7 +66,7 @@ const PAGE_ROWS: usize = 100;
 
 /// `GET /reconcile/{provider}/{period}/requests?finding=ID`; all of it as JSON or CSV with
 /// `format=json` or `format=csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,

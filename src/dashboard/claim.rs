@@ -50,7 +50,7 @@ struct CallView {
 }
 
 /// `GET /reconcile/{provider}/{period}/claim`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,

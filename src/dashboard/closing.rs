@@ -21,7 +21,7 @@ use crate::store::reports::{self, Closing, MonthOf};
 /// The form below a report.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CloseForm {
+pub(crate) struct CloseForm {
     account: String,
     report: String,
     who: String,
@@ -46,7 +46,7 @@ const LONGEST_NAME: usize = 200;
 const LONGEST_NOTE: usize = 2_000;
 
 /// `POST /reconcile/{provider}/{period}/close`: closes the month on the report the form shows.
-pub async fn close(
+pub(crate) async fn close(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     Form(form): Form<CloseForm>,

@@ -21,7 +21,7 @@ use crate::reconcile::engine::ReconcileError;
 /// The form beside a month.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CompareForm {
+pub(crate) struct CompareForm {
     account: String,
     total: String,
     tax: String,
@@ -31,7 +31,7 @@ pub struct CompareForm {
 }
 
 /// `POST /reconcile/{provider}/{period}/compare`: compares and shows the report.
-pub async fn compare(
+pub(crate) async fn compare(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     Form(form): Form<CompareForm>,

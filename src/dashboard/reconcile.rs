@@ -22,7 +22,7 @@ use crate::store::months::{self as store, ReportRecord};
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "reconcile.html")]
-pub struct Reconcile {
+pub(crate) struct Reconcile {
     #[serde(skip)]
     chrome: Chrome,
     months: MonthStrip,
@@ -59,7 +59,7 @@ struct ReportLine {
 const MONTHS: usize = 12;
 
 /// `GET /reconcile`, `/reconcile.json`, `/reconcile.csv`.
-pub async fn show(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
+pub(crate) async fn show(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
     let face = Face::of(uri.path());
     let answer = match make(&state).await {
         Ok(page) => page::reply(face, &page, None),

@@ -30,7 +30,7 @@ use crate::store::months::{self as store, ReportRecord};
 /// The page of a report.
 #[derive(Template)]
 #[template(path = "report.html")]
-pub struct ReportPage {
+pub(crate) struct ReportPage {
     chrome: Chrome,
     members: BTreeMap<String, Box<RawValue>>,
     month: String,
@@ -64,7 +64,7 @@ struct Population {
 }
 
 /// `GET /reconcile/{provider}/{period}` with or without an ending.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, segment)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,

@@ -14,7 +14,7 @@ use crate::store::months as store;
 /// The page of a month without a report.
 #[derive(Template, Serialize)]
 #[template(path = "report_empty.html")]
-pub struct EmptyReport {
+pub(crate) struct EmptyReport {
     #[serde(skip)]
     chrome: Chrome,
     #[serde(skip)]

@@ -72,7 +72,10 @@ impl BilledName {
 }
 
 /// `POST /accounts/tie`: a person says that a credential is this key of the bill.
-pub async fn tie(State(state): State<Arc<DashboardState>>, Form(form): Form<Query>) -> Response {
+pub(crate) async fn tie(
+    State(state): State<Arc<DashboardState>>,
+    Form(form): Form<Query>,
+) -> Response {
     let word = |name: &str| form.get(name).map_or("", |text| text.trim());
     let (credential, subject) = (word("credential"), word("subject"));
     let credential = CredentialId::new(credential);

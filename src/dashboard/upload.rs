@@ -66,7 +66,7 @@ struct ProblemView {
 }
 
 /// `POST /invoices/preview`: reads the files and stores nothing.
-pub async fn upload(State(state): State<Arc<DashboardState>>, request: Request) -> Response {
+pub(crate) async fn upload(State(state): State<Arc<DashboardState>>, request: Request) -> Response {
     let answer = match receive(request).await {
         Ok((files, account)) => make_preview(&state, files, account).await,
         Err(error) => Err(error),
@@ -78,7 +78,7 @@ pub async fn upload(State(state): State<Arc<DashboardState>>, request: Request) 
 }
 
 /// `POST /invoices/import`: imports what was previewed.
-pub async fn import_upload(
+pub(crate) async fn import_upload(
     State(state): State<Arc<DashboardState>>,
     Form(form): Form<Query>,
 ) -> Response {

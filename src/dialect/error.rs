@@ -7,7 +7,7 @@ use super::members::{member, string_text};
 
 /// An error of ours, to be said in any dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnError<'a> {
+pub(crate) struct OwnError<'a> {
     /// The HTTP status it travels with; decides the dialect's own word for its kind.
     pub status: u16,
     /// A stable short name, such as `journal_unavailable`.
@@ -31,7 +31,7 @@ pub struct ErrorFacts {
 
 impl OwnError<'_> {
     /// The body of a JSON answer.
-    pub fn to_json(&self, dialect: Dialect) -> String {
+    pub(crate) fn to_json(&self, dialect: Dialect) -> String {
         let body = match dialect {
             Dialect::OpenAi => json!({"error": {
                 "message": self.message,
@@ -52,7 +52,7 @@ impl OwnError<'_> {
     }
 
     /// The event that says it inside a stream which has already begun.
-    pub fn to_event(&self, dialect: Dialect) -> String {
+    pub(crate) fn to_event(&self, dialect: Dialect) -> String {
         let body = self.to_json(dialect);
         match dialect {
             Dialect::OpenAi => format!("data: {body}\n\n"),
@@ -62,7 +62,7 @@ impl OwnError<'_> {
 }
 
 /// The facts of an error object, or of a bare string, which may be a message and is not kept.
-pub fn error_facts(error: &[u8]) -> ErrorFacts {
+pub(crate) fn error_facts(error: &[u8]) -> ErrorFacts {
     ErrorFacts {
         error_type: member(error, "type").and_then(short_name),
         code: member(error, "code").and_then(short_name),
@@ -70,7 +70,7 @@ pub fn error_facts(error: &[u8]) -> ErrorFacts {
 }
 
 /// A short name or number as text; longer or odder strings may carry content and are dropped.
-pub fn short_name(value: &[u8]) -> Option<String> {
+pub(crate) fn short_name(value: &[u8]) -> Option<String> {
     let text = match string_text(value) {
         Some(text) => text,
         None => std::str::from_utf8(value).ok().filter(|text| *text != "null")?.into(),
@@ -79,7 +79,7 @@ pub fn short_name(value: &[u8]) -> Option<String> {
 }
 
 /// Whether a text is a name a program chose: at most 64 letters, digits and `_ . : -`.
-pub fn is_short_name(text: &str) -> bool {
+pub(crate) fn is_short_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
     !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)
 }

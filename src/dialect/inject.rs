@@ -37,7 +37,7 @@ impl Splice {
 /// Whether a stream would not report its usage unasked: OpenAI's chat and legacy completions.
 /// Responses and Anthropic's messages always report. Where this is true and the body is spliced,
 /// the answer goes through [`crate::dialect::strip::UsageStripper`].
-pub fn is_needed(dialect: Dialect, endpoint: Endpoint, facts: &RequestFacts) -> bool {
+pub(crate) fn is_needed(dialect: Dialect, endpoint: Endpoint, facts: &RequestFacts) -> bool {
     let reports_on_request = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
     dialect == Dialect::OpenAi
         && reports_on_request

@@ -156,7 +156,7 @@ impl ExportFormat {
     ///
     /// # Errors
     /// [`Refusal::MissingColumn`] where the header is nearly one of ours.
-    pub fn recognize(names: &[String], file_name: &str) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn recognize(names: &[String], file_name: &str) -> Result<Option<Self>, Refusal> {
         let has = |name: &str| names.iter().any(|known| known == name);
         let any = |wanted: &[&str]| wanted.iter().any(|name| has(name));
         let format = if has("usage_date_utc") {
@@ -198,7 +198,7 @@ impl ExportFormat {
     ///
     /// # Errors
     /// [`Refusal::UnknownMoneyColumn`].
-    pub fn refuse_unknown_money(self, header: &Header) -> Result<(), Refusal> {
+    pub(crate) fn refuse_unknown_money(self, header: &Header) -> Result<(), Refusal> {
         for (name, spelled) in header.names.iter().zip(&header.spelled) {
             if !self.knows(name) && looks_like_money(name) {
                 return Err(Refusal::UnknownMoneyColumn { name: spelled.clone() });
@@ -208,7 +208,7 @@ impl ExportFormat {
     }
 
     /// Whether a normalized column name belongs to this export.
-    pub fn knows(self, name: &str) -> bool {
+    pub(crate) fn knows(self, name: &str) -> bool {
         match self {
             Self::OpenAiCost => OPENAI_TIME.contains(&name) || OPENAI_COST.contains(&name),
             Self::OpenAiUsage(_) => OPENAI_TIME.contains(&name) || OPENAI_USAGE.contains(&name),
@@ -234,7 +234,7 @@ impl ExportFormat {
     }
 
     /// Columns an export can be grouped by before it is downloaded.
-    pub fn grouping_columns(self) -> &'static [&'static str] {
+    pub(crate) fn grouping_columns(self) -> &'static [&'static str] {
         match self {
             Self::OpenAiCost => &["line_item", "project_id", "api_key_id", "user_id"],
             Self::OpenAiUsage(_) => {
@@ -266,7 +266,7 @@ impl ExportFormat {
     }
 
     /// The provider, by its name in the books.
-    pub const fn provider(self) -> &'static str {
+    pub(crate) const fn provider(self) -> &'static str {
         match self {
             Self::OpenAiCost | Self::OpenAiUsage(_) | Self::OpenAiNothingUsed => "openai",
             Self::AnthropicCost | Self::AnthropicTokens => "anthropic",
@@ -283,7 +283,7 @@ impl ExportFormat {
     }
 
     /// The name in the books and in JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiCost => "openai.cost_csv",
             Self::OpenAiUsage(capability) => match capability {

@@ -11,12 +11,12 @@ use crate::invoice::refusal::{Refusal, excerpt};
 /// Lines looked at for a header, and the text a header must lie in.
 const LINES_SEARCHED: usize = 40;
 /// Text looked at for a header, in bytes.
-pub const HEADER_SEARCHED: usize = 1 << 16;
+pub(crate) const HEADER_SEARCHED: usize = 1 << 16;
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The columns of a file and how they are written.
 #[derive(Clone, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     /// Names as the file spells them.
     pub spelled: Vec<String>,
     /// Names trimmed, in lower case, without invisible characters.
@@ -33,7 +33,7 @@ pub struct Header {
 
 /// A header found in a text, and where its line begins.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The header.
     pub header: Header,
     /// What it is the header of.
@@ -47,7 +47,7 @@ pub struct Found {
 /// # Errors
 /// [`Refusal::Foreign`] for another provider's header, [`Refusal::UnknownHeader`] for none,
 /// and what [`ExportFormat::recognize`] says of one that is nearly ours.
-pub fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
+pub(crate) fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
     let mut nearly = None;
     for (number, offset) in line_starts(text).take(LINES_SEARCHED).enumerate() {
         let line = text.get(offset..).unwrap_or_default();
@@ -82,12 +82,12 @@ pub fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
 
 impl Header {
     /// The position of a column by its normalized name.
-    pub fn column(&self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
 
     /// Which mark stands before decimals: a comma can only where it does not delimit.
-    pub fn decimal_mark(&self) -> DecimalMark {
+    pub(crate) fn decimal_mark(&self) -> DecimalMark {
         if self.delimiter == b';' { DecimalMark::Comma } else { DecimalMark::Point }
     }
 }

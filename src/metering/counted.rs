@@ -115,7 +115,7 @@ pub struct CountedTokens {
 
 impl CountedTokens {
     /// Neither side was counted, and why.
-    pub const fn not_counted(reason: NotCounted) -> Self {
+    pub(crate) const fn not_counted(reason: NotCounted) -> Self {
         Self {
             input: None,
             output: None,

@@ -10,7 +10,7 @@ use crate::names::Endpoint;
 use crate::usage::{Conditions, ReportedUsage, UsageSource};
 
 /// A body larger than this is not kept, and reports nothing.
-pub const LARGEST_REPLY: usize = 32 * 1024 * 1024;
+pub(crate) const LARGEST_REPLY: usize = 32 * 1024 * 1024;
 
 /// Collects a JSON answer and reads it once it is whole.
 #[derive(Debug)]

@@ -264,7 +264,7 @@ impl ProviderPrices {
     }
 
     /// Every model a name has ever led to, in any layer.
-    pub fn named(&self, name: &str) -> Vec<&ModelPrices> {
+    pub(crate) fn named(&self, name: &str) -> Vec<&ModelPrices> {
         let mut indexes: Vec<usize> = self.entries(name).map(|entry| entry.model).collect();
         indexes.sort_unstable();
         indexes.dedup();
@@ -283,7 +283,7 @@ impl ProviderPrices {
 
 impl ModelPrices {
     /// The prices at an instant.
-    pub fn at(&self, at: Timestamp) -> Option<&PricePeriod> {
+    pub(crate) fn at(&self, at: Timestamp) -> Option<&PricePeriod> {
         self.periods.iter().find(|period| period.from <= at && at < period.until)
     }
 }
@@ -293,7 +293,7 @@ impl PricePeriod {
     ///
     /// # Errors
     /// The first circumstance nothing accounts for: the price under it is not known.
-    pub fn select(
+    pub(crate) fn select(
         &self,
         circumstances: &Circumstances,
     ) -> Result<SelectedRow<'_>, (String, String)> {
@@ -330,7 +330,7 @@ impl PriceRow {
 
 impl PriceBand {
     /// The price of a meter and the meter it is priced as: itself, or what includes it.
-    pub fn price(&self, meter: Meter) -> Option<(Meter, &Price)> {
+    pub(crate) fn price(&self, meter: Meter) -> Option<(Meter, &Price)> {
         let own = |meter: Meter| {
             self.prices.iter().find(|(priced, _)| *priced == meter).map(|(_, price)| (meter, price))
         };
@@ -343,7 +343,7 @@ impl PriceBand {
 
 impl<'t> SelectedRow<'t> {
     /// The factors that apply to a meter.
-    pub fn over(&self, meter: Meter) -> Vec<&'t Multiplier> {
+    pub(crate) fn over(&self, meter: Meter) -> Vec<&'t Multiplier> {
         self.multipliers
             .iter()
             .filter(|multiplier| multiplier.over.contains(&meter))

@@ -8,7 +8,7 @@ use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::CellIndex;
 
 /// How many attempts and rows a report itself names; the rest is one question away.
-pub const SAMPLE: usize = 20;
+pub(crate) const SAMPLE: usize = 20;
 
 /// Every attempt behind a finding, by id.
 ///
@@ -57,7 +57,7 @@ fn row_ref(matched: &Matched<'_>, index: u32) -> RowRef {
 }
 
 /// The ids of all findings, in the order of the worksheet's notes.
-pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
+pub(crate) fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
     let notes = &matched.sheet.notes;
     let id = |index: usize| {
         let note = &notes[index];
@@ -74,7 +74,7 @@ pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
 }
 
 /// The attempts behind a note, as indexes.
-pub fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
+pub(crate) fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     let sheet = &matched.sheet;
     if let Some(attempts) = &sheet.notes[note].attempts {
         return attempts.iter().copied().collect();
@@ -99,7 +99,7 @@ fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
 }
 
 /// The drill-down a report prints.
-pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
+pub(crate) fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
     let sheet = &matched.sheet;
     let attempts = behind(matched, note, cells);
     let rows = rows(matched, note, cells);

@@ -47,7 +47,7 @@ pub fn reconcile(inputs: &Inputs) -> Result<Report, ReconcileError> {
 ///
 /// # Errors
 /// As [`reconcile`].
-pub fn worked_out(inputs: &Inputs) -> Result<Matched<'_>, ReconcileError> {
+pub(crate) fn worked_out(inputs: &Inputs) -> Result<Matched<'_>, ReconcileError> {
     let mut matched = matching::lay_out(inputs)?;
     bridge::build(&mut matched)?;
     invariants::hold(&matched)?;

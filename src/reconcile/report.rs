@@ -25,7 +25,7 @@ use crate::reconcile::verdict::{self, MonthState, Verdict};
 use crate::reconcile::worksheet::CellIndex;
 
 /// Version of the tests and their order; part of every report.
-pub const ALGORITHM: &str = "1";
+pub(crate) const ALGORITHM: &str = "1";
 
 /// A reconciliation as it is stored, shown and printed. All money in `currency` unless said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +177,7 @@ pub struct FileRef {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn of(matched: &Matched<'_>) -> Result<Report, Inexact> {
+pub(crate) fn of(matched: &Matched<'_>) -> Result<Report, Inexact> {
     let inputs = matched.inputs;
     let sheet = &matched.sheet;
     let mut recorded = Decimal::ZERO;

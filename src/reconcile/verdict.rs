@@ -61,7 +61,7 @@ pub struct Action {
 }
 
 /// The state a finished comparison is in.
-pub fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
+pub(crate) fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
     if matched.inputs.imports.is_empty() {
         return MonthState::NoExport;
     }
@@ -90,7 +90,7 @@ pub fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
 
 impl MonthState {
     /// The state as a page says it.
-    pub fn words(&self, unexplained: &str) -> String {
+    pub(crate) fn words(&self, unexplained: &str) -> String {
         match self {
             Self::NoExport => "no export".to_owned(),
             Self::Partial { first, last, covered, days }
@@ -108,7 +108,7 @@ impl MonthState {
 }
 
 /// Puts a report into words.
-pub fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
+pub(crate) fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
     let provider = provider_words(report.provider.as_str());
     let month = month_words(report.period);
     let say = |amount: Decimal| money(amount, report.currency);
@@ -245,7 +245,7 @@ fn advice(cause: Cause) -> &'static str {
 }
 
 /// Money as a sentence says it: two decimals, and never `0.00` for what is not zero.
-pub fn money(amount: Decimal, currency: Currency) -> String {
+pub(crate) fn money(amount: Decimal, currency: Currency) -> String {
     let mut places = 2;
     let mut shown = rounded(amount, places);
     while shown.is_zero() && !amount.is_zero() && places < 12 {

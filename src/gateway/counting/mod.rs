@@ -74,7 +74,7 @@ pub struct CountingPool {
 impl CountingPool {
     /// How many threads to start: a quarter of the cores, at least one. More would only slow the
     /// tokenizer down.
-    pub fn usual_threads() -> usize {
+    pub(crate) fn usual_threads() -> usize {
         thread::available_parallelism().map_or(1, |cores| (cores.get() / 4).max(1))
     }
 

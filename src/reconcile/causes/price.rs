@@ -18,7 +18,7 @@ use crate::reconcile::worksheet::{CellIndex, Worksheet};
 
 /// The lines of one model, meter and selectors.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// What it is called in a finding.
     pub model: String,
     /// The meter.
@@ -41,7 +41,7 @@ struct Fit {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     unpriced(&mut matched.sheet)?;
     let series = all_series(&matched.sheet)?;
     let off: Vec<&Series> = series.iter().filter(|one| !one.off.is_empty()).collect();
@@ -140,7 +140,11 @@ fn fits(sheet: &Worksheet, series: &Series) -> Result<Vec<Fit>, Inexact> {
 }
 
 /// Whether each cell could have been printed as it was at this price.
-pub fn all_admit(sheet: &Worksheet, cells: &[CellIndex], price: Decimal) -> Result<bool, Inexact> {
+pub(crate) fn all_admit(
+    sheet: &Worksheet,
+    cells: &[CellIndex],
+    price: Decimal,
+) -> Result<bool, Inexact> {
     for cell in cells {
         let here = &sheet.cells[*cell];
         if !here.billed.admits(at_price(price, here.quantity)?) {

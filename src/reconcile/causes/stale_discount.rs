@@ -23,7 +23,7 @@ struct Combination {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet, series: &[Series]) -> Result<bool, Inexact> {
+pub(crate) fn apply(sheet: &mut Worksheet, series: &[Series]) -> Result<bool, Inexact> {
     let Some(found) = find(sheet, series)? else { return Ok(false) };
     let words = canonical_text(found.ratio);
     for (one, price) in series.iter().zip(&found.prices) {

@@ -264,3 +264,21 @@ fn every_page_template_has_its_handler_of_the_same_name() {
     }
     assert_none(faults);
 }
+
+#[test]
+fn the_tests_that_link_the_crate_are_one_binary() {
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_target =
+            path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists();
+        let inside = path.strip_prefix(root()).unwrap();
+        if is_target
+            && ![Path::new("tests/architecture.rs"), Path::new("tests/it")].contains(&inside)
+        {
+            faults
+                .push(format!("{}: a room of tests/it, not a binary of its own", inside.display()));
+        }
+    }
+    assert_none(faults);
+}

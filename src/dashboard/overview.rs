@@ -291,6 +291,7 @@ fn last_line(last: LastAttempt, now: Timestamp) -> LastLine {
         started_at: last.started_at,
         ago: format::ago(now, last.started_at),
         total: total.map(|(total, currency)| Money::new(total, currency)),
+        settled: last.settled,
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct LastLine {
     #[serde(skip)]
     pub(crate) ago: String,
     pub(crate) total: Option<Money>,
+    #[serde(skip)]
+    pub(crate) settled: bool,
 }
 
 /// What the exports bill for the span, and what has to be said beside it.

@@ -88,6 +88,8 @@ pub(crate) struct LastAttempt {
     pub total: Option<Amount>,
     /// Of the total.
     pub currency: Option<Currency>,
+    /// Whether it ended: the cost of one that did not is not known yet, rather than without a price.
+    pub settled: bool,
 }
 
 /// The team a call named, else the one a person gave its key.
@@ -170,7 +172,8 @@ SELECT ",
 );
 
 const LAST: &str = "
-SELECT i.request, i.started_at, v.total, v.currency
+SELECT i.request, i.started_at, v.total, v.currency,
+       EXISTS (SELECT 1 FROM settlements s WHERE s.attempt = i.attempt) AS settled
 FROM intents i
 LEFT JOIN valuations v ON v.attempt = i.attempt
      AND v.revision = (SELECT MAX(revision) FROM valuations WHERE attempt = i.attempt)
@@ -271,11 +274,13 @@ pub(crate) async fn find_last_attempt(books: &Books) -> Result<Option<LastAttemp
     };
     let total: Option<i64> = get(&row, "total")?;
     let currency: Option<String> = get(&row, "currency")?;
+    let settled: i64 = get(&row, "settled")?;
     Ok(Some(LastAttempt {
         request: get(&row, "request")?,
         started_at: Timestamp::from_micros(get(&row, "started_at")?),
         total: total.map(|pico| Amount::from_pico(i128::from(pico))),
         currency: currency.and_then(|code| code.parse().ok()),
+        settled: settled != 0,
     }))
 }
 

@@ -6,8 +6,7 @@ use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
 use crate::names::{AttemptId, Clock, ProviderName, new_id};
 use crate::period::BillingPeriod;
 use crate::pricing::table::PriceTable;
-use crate::reconcile::drill;
-use crate::reconcile::engine::{ReconcileError, reconcile};
+use crate::reconcile::engine::{self, ReconcileError, reconcile};
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::report::Report;
 use crate::store::books::Books;
@@ -153,7 +152,7 @@ pub(crate) async fn attempts_behind(
 ) -> Result<Vec<AttemptId>, CloseError> {
     let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
-    let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
+    let work = tokio::task::spawn_blocking(move || engine::attempts_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 

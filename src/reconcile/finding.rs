@@ -261,7 +261,7 @@ pub struct DrillDown {
     pub which: String,
     /// How many attempts.
     pub attempt_count: u64,
-    /// The first of them by id; all of them by `drill::attempts_behind`.
+    /// The first of them by id; all of them by `engine::attempts_behind`.
     pub attempts: Vec<AttemptId>,
     /// How many rows of the bill.
     pub row_count: u64,

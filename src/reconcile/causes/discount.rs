@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use crate::invoice::line::BilledLine;
 use crate::money::{canonical_text, exact_add, exact_mul, exact_sub};
 use crate::reconcile::bill::slack;
-use crate::reconcile::causes::price::Series;
+use crate::reconcile::causes::series::Series;
 use crate::reconcile::exact::{Inexact, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::money::canonical_text;
-use crate::reconcile::causes::price::{Series, all_admit};
+use crate::reconcile::causes::series::{Series, all_admit};
 use crate::reconcile::exact::{Inexact, at_price, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::worksheet::Worksheet;

@@ -11,7 +11,7 @@ use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::Loose;
-use crate::reconcile::verdict::money;
+use crate::reconcile::words::money;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Which instant of an attempt decides its charge period.

@@ -9,11 +9,10 @@ use serde::Serialize;
 
 use crate::bookkeeping::close;
 use crate::dashboard::attempt_row::{AttemptRow, csv_of, hints, row};
-use crate::dashboard::compare::{month_of, page_error};
 use crate::dashboard::format::{self, Figure, Money};
 use crate::dashboard::months::reconcile_link;
+use crate::dashboard::one_month::{find, month_of, page_error, read_body, read_month};
 use crate::dashboard::page::{self, Chrome, CsvTable, Face, Page, PageError};
-use crate::dashboard::report::{find, read_body, read_month};
 use crate::dashboard::report_parts::anchor;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};

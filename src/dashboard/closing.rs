@@ -8,11 +8,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::bookkeeping::close;
-use crate::dashboard::compare::{month_of, page_error};
 use crate::dashboard::format;
 use crate::dashboard::months::reconcile_link;
+use crate::dashboard::one_month::{month_of, page_error, read_month};
 use crate::dashboard::page::{Face, PageError, see_other};
-use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
 use crate::period::Timestamp;
 use crate::store::months::ReportRecord;

@@ -14,6 +14,7 @@ pub(crate) mod format;
 pub(crate) mod guard;
 pub(crate) mod invoices;
 pub(crate) mod months;
+pub(crate) mod one_month;
 pub(crate) mod opening;
 pub(crate) mod overview;
 pub(crate) mod overview_lines;

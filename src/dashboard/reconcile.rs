@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::months::{self, MonthStrip, reconcile_link};
+use crate::dashboard::one_month::read_body;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
-use crate::dashboard::report::read_body;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::month_text;
 use crate::money::Currency;

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::invoice::header::Header;
 use crate::invoice::refusal::Refusal;
 
 /// The exports that are imported.
@@ -193,20 +192,6 @@ impl ExportFormat {
         Ok(Some(format))
     }
 
-    /// Refuses a header with a money column this version does not know. Other unknown columns are
-    /// kept as raw cells.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownMoneyColumn`].
-    pub(crate) fn refuse_unknown_money(self, header: &Header) -> Result<(), Refusal> {
-        for (name, spelled) in header.names.iter().zip(&header.spelled) {
-            if !self.knows(name) && looks_like_money(name) {
-                return Err(Refusal::UnknownMoneyColumn { name: spelled.clone() });
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a normalized column name belongs to this export.
     pub(crate) fn knows(self, name: &str) -> bool {
         match self {
@@ -382,7 +367,7 @@ fn openai(names: &[String], file_name: &str) -> Option<ExportFormat> {
 
 /// Whether a column name speaks of money. Letters that only look Latin are read as what they
 /// look like, so that they cannot hide it.
-fn looks_like_money(name: &str) -> bool {
+pub(crate) fn looks_like_money(name: &str) -> bool {
     const PARTS: &[&str] =
         &["amount", "cost", "price", "discount", "credit", "currency", "invoice"];
     const WORDS: &[&str] = &[

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::digest::sha256;
 use crate::invoice::foreign;
-use crate::invoice::format::ExportFormat;
+use crate::invoice::format::{ExportFormat, looks_like_money};
 use crate::invoice::numbers::{DecimalMark, is_invisible, trimmed};
 use crate::invoice::refusal::{Refusal, excerpt};
 
@@ -60,7 +60,7 @@ pub(crate) fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
             match ExportFormat::recognize(&names, file_name) {
                 Ok(Some(format)) => {
                     let header = described(spelled, names, delimiter, number as u64)?;
-                    format.refuse_unknown_money(&header)?;
+                    refuse_unknown_money(format, &header)?;
                     return Ok(Found { header, format, offset });
                 }
                 Ok(None) => {}
@@ -78,6 +78,16 @@ pub(crate) fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
         .into_owned();
         Refusal::UnknownHeader { begins: excerpt(&line) }
     }))
+}
+
+/// Refuses a money column this version does not know. Other unknown columns are kept as raw cells.
+fn refuse_unknown_money(format: ExportFormat, header: &Header) -> Result<(), Refusal> {
+    for (name, spelled) in header.names.iter().zip(&header.spelled) {
+        if !format.knows(name) && looks_like_money(name) {
+            return Err(Refusal::UnknownMoneyColumn { name: spelled.clone() });
+        }
+    }
+    Ok(())
 }
 
 impl Header {

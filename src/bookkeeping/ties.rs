@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::bookkeeping::close::{self, CloseError, Month};
 use crate::bookkeeping::gather::gather;
+use crate::bookkeeping::month::{CloseError, Month, interrupted};
 use crate::names::{Clock, CredentialId, ProviderName};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::matching::look_alike;
@@ -65,7 +65,7 @@ pub async fn proposals(
     let hints: BTreeMap<String, String> =
         credentials.into_iter().map(|known| (known.credential, known.hint)).collect();
     let work = tokio::task::spawn_blocking(move || look_alike(&inputs));
-    let alike = work.await.map_err(|_| close::interrupted())?;
+    let alike = work.await.map_err(|_| interrupted())?;
     let enough = alike.into_iter().filter(|one| one.days_agreeing >= DAYS_NEEDED);
     let mut proposals: Vec<Proposal> = enough
         .map(|one| Proposal {

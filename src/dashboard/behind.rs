@@ -99,8 +99,7 @@ async fn make(
     let finding = body.findings.iter().find(|finding| finding.id == wanted).ok_or_else(|| {
         PageError::NotFound(format!("The report of {} has no finding {wanted}.", month.period))
     })?;
-    let found =
-        close::attempts_behind(&state.books, &state.prices, &month, wanted, &state.clock).await;
+    let found = close::attempts_behind(&state.books, &state.prices, &month, wanted).await;
     let ids: Vec<String> = found.map_err(page_error)?.iter().map(ToString::to_string).collect();
     let path = format!("/reconcile/{}/{}/requests", encode_text(provider), month.period);
     let asked = format!("account={}&finding={}", encode_text(account), encode_text(wanted));

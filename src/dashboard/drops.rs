@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bookkeeping::import::ExportFile;
+use crate::bookkeeping::export_file::ExportFile;
 use crate::period::{SECOND_US, Timestamp};
 
 /// Bytes of one upload, all files together: 50 MiB.

@@ -1,6 +1,6 @@
 //! What the pages of one month share: its address, its newest report, and what went wrong in words.
 
-use crate::bookkeeping::close::{CloseError, Month};
+use crate::bookkeeping::month::{CloseError, Month};
 use crate::dashboard::page::PageError;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::encode_text;

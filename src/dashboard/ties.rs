@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::bookkeeping::close::Month;
+use crate::bookkeeping::month::Month;
 use crate::bookkeeping::ties::{self, Proposal, TieError};
 use crate::dashboard::format;
 use crate::dashboard::page::{ACTOR, Face, PageError, see_other};

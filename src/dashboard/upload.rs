@@ -15,9 +15,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::bookkeeping::import::{
-    ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
-};
+use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
+use crate::bookkeeping::import::{Imported, import};
 use crate::bookkeeping::preview::{Preview, in_one_drop, preview};
 use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;

@@ -226,7 +226,7 @@ async fn assemble(
         journal.clone(),
         books.clone(),
         clock,
-        retention::DEFAULT_DAYS,
+        config.limits.journal_days,
         async move { told_to_stop(&mut until_stopped).await },
     ));
     let listeners = vec![

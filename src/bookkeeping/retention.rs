@@ -11,7 +11,7 @@ use crate::period::{DAY_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::{posting, verify};
 
-/// For how many days a record stays in the journal, at least.
+/// For how many days a record stays in the journal at least, unless the configuration says otherwise.
 pub(crate) const DEFAULT_DAYS: u32 = 7;
 /// How often old records are looked for.
 const EVERY: Duration = Duration::from_secs(3_600);

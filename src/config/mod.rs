@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+use crate::bookkeeping::retention;
 use crate::dialect::endpoint::Dialect;
 use crate::gateway::counting::QUEUE_BYTES;
 use crate::upstream::base_url;
@@ -78,6 +79,8 @@ pub struct Limits {
     pub counting_queue_mib: usize,
     /// Largest size of the journal's file, in MiB; by default the disk's.
     pub journal_mib: Option<u32>,
+    /// For how many days a record stays in the journal at least, once the books have it too.
+    pub journal_days: u32,
 }
 
 /// One provider.
@@ -146,6 +149,9 @@ pub(crate) struct CallerSettings {
     pub capture_days: Option<u32>,
 }
 
+/// The longest the journal may keep what the books have: ten years.
+const LONGEST_JOURNAL_DAYS: u32 = 3_650;
+
 /// The longest captured content may be kept.
 const LONGEST_CAPTURE_DAYS: u32 = 400;
 
@@ -204,7 +210,12 @@ impl Default for Timeouts {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_mib: 32, counting_queue_mib: QUEUE_BYTES / (1024 * 1024), journal_mib: None }
+        Self {
+            body_mib: 32,
+            counting_queue_mib: QUEUE_BYTES / (1024 * 1024),
+            journal_mib: None,
+            journal_days: retention::DEFAULT_DAYS,
+        }
     }
 }
 
@@ -302,6 +313,10 @@ impl Config {
         }
         if self.limits.body_mib == 0 {
             return unusable("limits.body_mib", "must be at least 1");
+        }
+        if !(1..=LONGEST_JOURNAL_DAYS).contains(&self.limits.journal_days) {
+            let problem = format!("must be from 1 to {LONGEST_JOURNAL_DAYS}");
+            return unusable("limits.journal_days", &problem);
         }
         for (name, entry) in &self.providers {
             entry.checked_base_url(name)?;
@@ -424,7 +439,7 @@ fn set_override(table: &mut toml::Table, path: &[String], value: &str) {
         // Everything else is text in the file, a key of digits alone included.
         ("allow_http", "true") => true.into(),
         ("allow_http", "false") => false.into(),
-        (key, text) if key.ends_with("_s") || key.ends_with("_mib") => {
+        (key, text) if ["_s", "_mib", "_days"].iter().any(|unit| key.ends_with(unit)) => {
             text.parse::<i64>().map_or_else(|_| text.into(), toml::Value::from)
         }
         (_, text) => text.into(),

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// Two digits a byte, in their order.
-pub fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let mut text = String::with_capacity(2 * bytes.len());
@@ -12,7 +12,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// The SHA-256 of these bytes, in 64 digits.
-pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

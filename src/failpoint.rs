@@ -83,7 +83,7 @@ struct Armed {
 
 /// Arms what the text names, `name` or `name:n` for its n-th passing. The first arming stays.
 #[cfg(debug_assertions)]
-pub fn arm(text: Option<&str>) {
+pub(crate) fn arm(text: Option<&str>) {
     if let Some(text) = text {
         let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
         let nth = nth.parse().unwrap_or(1);
@@ -93,11 +93,11 @@ pub fn arm(text: Option<&str>) {
 
 /// Arms nothing.
 #[cfg(not(debug_assertions))]
-pub const fn arm(_text: Option<&str>) {}
+pub(crate) const fn arm(_text: Option<&str>) {}
 
 /// Dies here if told to: no destructor runs, nothing is flushed.
 #[cfg(debug_assertions)]
-pub fn pass(point: Failpoint) {
+pub(crate) fn pass(point: Failpoint) {
     let Some(armed) = ARMED.get() else { return };
     if armed.name == point.name() && armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.nth {
         std::process::abort();
@@ -107,4 +107,4 @@ pub fn pass(point: Failpoint) {
 /// Does nothing.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
-pub const fn pass(_point: Failpoint) {}
+pub(crate) const fn pass(_point: Failpoint) {}

@@ -1,16 +1,16 @@
 //! Counterfoil keeps the stub of every request to an LLM provider, and lays the stubs against the
 //! provider's bill. `ARCHITECTURE.md` is the map of this house.
 
-pub mod access;
+mod access;
 pub mod bookkeeping;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
 pub mod dialect;
-pub mod digest;
+mod digest;
 pub mod failpoint;
 pub mod gateway;
-pub mod ingress;
+mod ingress;
 pub mod invoice;
 pub mod journal;
 pub mod ledger;
@@ -21,10 +21,10 @@ pub mod names;
 pub mod period;
 pub mod pricing;
 pub mod reconcile;
-pub mod routing;
-pub mod sandbox;
+mod routing;
+mod sandbox;
 pub mod serve;
 pub mod store;
-pub mod telemetry;
-pub mod upstream;
+mod telemetry;
+mod upstream;
 pub mod usage;

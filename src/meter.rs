@@ -20,12 +20,12 @@ macro_rules! meters {
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The name used everywhere.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
 
             /// What one unit of the meter is.
-            pub const fn unit(self) -> MeterUnit {
+            pub(crate) const fn unit(self) -> MeterUnit {
                 match self { $(Self::$name => MeterUnit::$unit,)* }
             }
         }
@@ -111,7 +111,7 @@ pub struct UnknownMeter(pub String);
 
 impl Meter {
     /// Atoms in one printed unit: 1,000 for seconds, 1 for everything else.
-    pub const fn atoms_per_unit(self) -> u64 {
+    pub(crate) const fn atoms_per_unit(self) -> u64 {
         match self.unit() {
             MeterUnit::Second => 1_000,
             MeterUnit::Token | MeterUnit::Character | MeterUnit::Count => 1,
@@ -169,12 +169,12 @@ impl<'de> Deserialize<'de> for Meter {
 
 impl Quantities {
     /// Nothing reported.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
     /// Adds atoms to a meter, saturating; a zero is kept as a reported zero.
-    pub fn add(&mut self, meter: Meter, atoms: u64) {
+    pub(crate) fn add(&mut self, meter: Meter, atoms: u64) {
         let sum = self.0.entry(meter).or_insert(0);
         *sum = sum.saturating_add(atoms);
     }
@@ -190,7 +190,7 @@ impl Quantities {
     }
 
     /// Whether nothing was reported at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -200,7 +200,7 @@ impl Quantities {
     }
 
     /// All output tokens, reasoning included.
-    pub fn output_tokens(&self) -> u64 {
+    pub(crate) fn output_tokens(&self) -> u64 {
         self.iter().filter(|(meter, _)| meter.is_output()).map(|(_, atoms)| atoms).sum()
     }
 }

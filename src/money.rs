@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Decimal places of an [`Amount`].
-pub const AMOUNT_SCALE: u32 = 12;
+pub(crate) const AMOUNT_SCALE: u32 = 12;
 
 /// An ISO 4217 currency code, always upper case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,7 @@ impl Currency {
     pub const USD: Self = Self(*b"USD");
 
     /// The three letters.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // The constructor admits ASCII letters only.
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
@@ -78,7 +78,7 @@ impl Amount {
     }
 
     /// The count of 10⁻¹² units as it is stored, if it fits.
-    pub fn stored(self) -> Option<i64> {
+    pub(crate) fn stored(self) -> Option<i64> {
         i64::try_from(self.0).ok()
     }
 
@@ -86,7 +86,7 @@ impl Amount {
     ///
     /// # Errors
     /// [`MoneyError::TooPrecise`] beyond the 96 bits of a decimal (7.9 × 10¹⁶ units).
-    pub fn to_decimal(self) -> Result<Decimal, MoneyError> {
+    pub(crate) fn to_decimal(self) -> Result<Decimal, MoneyError> {
         Decimal::try_from_i128_with_scale(self.0, AMOUNT_SCALE)
             .map(|value| value.normalize())
             .map_err(|_| MoneyError::TooPrecise(self.to_string()))
@@ -105,22 +105,17 @@ impl Amount {
     }
 
     /// Sum, or `None` on overflow.
-    pub fn checked_add(self, other: Self) -> Option<Self> {
+    pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// Difference, or `None` on overflow.
-    pub fn checked_sub(self, other: Self) -> Option<Self> {
-        self.0.checked_sub(other.0).map(Self)
-    }
-
     /// The same sum with the other sign.
-    pub const fn negated(self) -> Self {
+    pub(crate) const fn negated(self) -> Self {
         Self(-self.0)
     }
 
     /// Whether this is exactly zero.
-    pub const fn is_zero(self) -> bool {
+    pub(crate) const fn is_zero(self) -> bool {
         self.0 == 0
     }
 }
@@ -221,7 +216,7 @@ pub fn exact_mul(left: Decimal, right: Decimal) -> Option<Decimal> {
 }
 
 /// Sum, or `None` where the exact result does not fit (the crate's own `checked_add` rounds).
-pub fn exact_add(left: Decimal, right: Decimal) -> Option<Decimal> {
+pub(crate) fn exact_add(left: Decimal, right: Decimal) -> Option<Decimal> {
     let (left, right) = (left.normalize(), right.normalize());
     let scale = left.scale().max(right.scale());
     let lift =
@@ -230,12 +225,12 @@ pub fn exact_add(left: Decimal, right: Decimal) -> Option<Decimal> {
 }
 
 /// Difference, or `None` where the exact result does not fit.
-pub fn exact_sub(left: Decimal, right: Decimal) -> Option<Decimal> {
+pub(crate) fn exact_sub(left: Decimal, right: Decimal) -> Option<Decimal> {
     exact_add(left, -right)
 }
 
 /// Sum of many, or `None` where an exact partial sum does not fit.
-pub fn exact_sum(values: impl IntoIterator<Item = Decimal>) -> Option<Decimal> {
+pub(crate) fn exact_sum(values: impl IntoIterator<Item = Decimal>) -> Option<Decimal> {
     values.into_iter().try_fold(Decimal::ZERO, exact_add)
 }
 

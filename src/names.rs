@@ -170,7 +170,7 @@ impl Endpoint {
     ];
 
     /// The name used in the books, in JSON and by `counterfoil rate`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Responses => "responses",

@@ -56,12 +56,12 @@ impl Timestamp {
     }
 
     /// The same instant for calendar arithmetic. Instants beyond the year 262000 read as the epoch.
-    pub fn to_datetime(self) -> DateTime<Utc> {
+    pub(crate) fn to_datetime(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 
     /// From a calendar instant.
-    pub fn from_datetime(instant: DateTime<Utc>) -> Self {
+    pub(crate) fn from_datetime(instant: DateTime<Utc>) -> Self {
         Self(instant.timestamp_micros())
     }
 
@@ -76,7 +76,7 @@ impl Timestamp {
     }
 
     /// The beginning of this instant's UTC hour, in microseconds.
-    pub const fn hour(self) -> Self {
+    pub(crate) const fn hour(self) -> Self {
         Self(self.0 - self.0.rem_euclid(HOUR_US))
     }
 
@@ -110,7 +110,7 @@ impl ChargePeriod {
     }
 
     /// Whether some instant lies in both.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.start < other.end && other.start < self.end
     }
 
@@ -123,29 +123,29 @@ impl ChargePeriod {
 
 impl BillingPeriod {
     /// The month an instant falls in, in UTC.
-    pub fn containing(instant: Timestamp) -> Self {
+    pub(crate) fn containing(instant: Timestamp) -> Self {
         Self::of_date(instant.day())
     }
 
     /// The month a day falls in.
-    pub fn of_date(day: NaiveDate) -> Self {
+    pub(crate) fn of_date(day: NaiveDate) -> Self {
         Self { first_day: day.with_day(1).unwrap_or(day) }
     }
 
     /// The first day.
-    pub const fn first_day(&self) -> NaiveDate {
+    pub(crate) const fn first_day(&self) -> NaiveDate {
         self.first_day
     }
 
     /// The following month.
-    pub fn next(&self) -> Self {
+    pub(crate) fn next(&self) -> Self {
         Self {
             first_day: self.first_day.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX),
         }
     }
 
     /// The month before.
-    pub fn previous(&self) -> Self {
+    pub(crate) fn previous(&self) -> Self {
         Self {
             first_day: self.first_day.checked_sub_months(Months::new(1)).unwrap_or(NaiveDate::MIN),
         }

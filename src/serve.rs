@@ -226,7 +226,7 @@ async fn assemble(
         journal.clone(),
         books.clone(),
         clock,
-        retention::DEFAULT_DAYS,
+        config.limits.journal_days,
         async move { told_to_stop(&mut until_stopped).await },
     ));
     let listeners = vec![
@@ -353,12 +353,12 @@ fn price_table(config: &Config) -> Result<PriceTable, ServeError> {
 
 impl Running {
     /// The books the calls are posted to.
-    pub const fn books(&self) -> &Books {
+    pub(crate) const fn books(&self) -> &Books {
         &self.books
     }
 
     /// The journal the calls are written to.
-    pub const fn journal(&self) -> &Journal {
+    pub(crate) const fn journal(&self) -> &Journal {
         &self.journal
     }
 
@@ -368,17 +368,12 @@ impl Running {
     }
 
     /// The dashboard's address as a URL.
-    pub fn dashboard_url(&self) -> String {
+    pub(crate) fn dashboard_url(&self) -> String {
         format!("http://{}/", self.dashboard_addr)
     }
 
-    /// The parts its calls share, for those who watch.
-    pub const fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
     /// Resolves with the reason once the journal cannot go on; the process then has to end.
-    pub async fn failed(&self) -> String {
+    pub(crate) async fn failed(&self) -> String {
         self.journal.failed().await
     }
 
@@ -428,7 +423,7 @@ impl Running {
 }
 
 /// A sandbox provider that answers.
-pub struct RunningSandbox {
+pub(crate) struct RunningSandbox {
     /// Where.
     pub addr: SocketAddr,
     stop: watch::Sender<bool>,
@@ -437,12 +432,12 @@ pub struct RunningSandbox {
 
 impl RunningSandbox {
     /// Waits until it stops by itself, which it does only if its listener breaks.
-    pub async fn stopped(self) {
+    pub(crate) async fn stopped(self) {
         drop(self.listener.await);
     }
 
     /// Stops it; calls under way finish.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         self.stop.send_replace(true);
         drop(self.listener.await);
     }
@@ -452,7 +447,7 @@ impl RunningSandbox {
 ///
 /// # Errors
 /// [`ServeError::Listen`].
-pub async fn serve_sandbox(
+pub(crate) async fn serve_sandbox(
     addr: SocketAddr,
     sandbox: Arc<Sandbox>,
 ) -> Result<RunningSandbox, ServeError> {

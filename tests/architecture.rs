@@ -1,6 +1,8 @@
-//! Holds the house to its plan: floors, doors, sizes, opening sentences, and documents that are true.
+//! Holds the house to its plan: floors, doors, circles, sizes, opening sentences, and documents that
+//! are true.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the house should fail loudly")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -135,6 +137,71 @@ fn names_after(code: &str, prefix: &str) -> Vec<String> {
     names
 }
 
+/// The paths that begin behind each `prefix`, groups in braces taken apart.
+fn paths_after(code: &str, prefix: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        read_path(&code[at + prefix.len()..], String::new(), &mut paths);
+    }
+    paths
+}
+
+/// Reads one path or group of paths; what is left of the text behind it.
+fn read_path<'t>(text: &'t str, begun: String, paths: &mut Vec<String>) -> &'t str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        while !rest.is_empty() && !rest.starts_with('}') {
+            rest = read_path(rest, begun.clone(), paths).trim_start();
+            // Whatever stands here otherwise is no path of a `use`.
+            rest = rest.strip_prefix(',').unwrap_or(if rest.starts_with('}') { rest } else { "" });
+            rest = rest.trim_start();
+        }
+        return rest.strip_prefix('}').unwrap_or(rest);
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let path = if begun.is_empty() { name.to_owned() } else { format!("{begun}::{name}") };
+    match rest.strip_prefix("::") {
+        Some(rest) if !name.is_empty() => read_path(rest, path, paths),
+        _ => {
+            paths.push(path);
+            rest
+        }
+    }
+}
+
+/// Which files each file names, as module paths.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let module = |source: &Source| {
+        let path = source.path.with_extension("");
+        let path = if path.ends_with("mod") { path.parent().unwrap().to_owned() } else { path };
+        path.to_str().unwrap().replace('/', "::")
+    };
+    let sources = sources();
+    let modules: BTreeSet<String> = sources.iter().map(module).collect();
+    let file_of = |path: &str| {
+        let mut path = path;
+        loop {
+            if modules.contains(path) {
+                return Some(path.to_owned());
+            }
+            (path, _) = path.rsplit_once("::")?;
+        }
+    };
+    let mut imports = BTreeMap::new();
+    for source in &sources {
+        let own = module(source);
+        let parent = own.rsplit_once("::").map_or("", |(parent, _)| parent);
+        let beside = paths_after(&source.code, "super::");
+        let beside = beside.iter().map(|path| format!("{parent}::{path}"));
+        let paths = paths_after(&source.code, "crate::").into_iter().chain(beside);
+        let mut named: BTreeSet<String> = paths.filter_map(|path| file_of(&path)).collect();
+        named.remove(&own);
+        imports.insert(own, named);
+    }
+    imports
+}
+
 fn assert_none(faults: Vec<String>) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
@@ -159,6 +226,30 @@ fn every_module_stands_above_what_it_imports() {
         }
     }
     assert_none(faults);
+}
+
+/// A file can be read with those below it alone: no chain of imports comes back to where it began.
+#[test]
+fn no_files_need_each_other() {
+    let mut left = imports();
+    assert!(left.values().flatten().count() > 500, "the imports are not found any more");
+    loop {
+        let before = left.len();
+        // Off with the files that name none of those left, and with those none of them names.
+        let files: BTreeSet<String> = left.keys().cloned().collect();
+        left.retain(|_, named| named.iter().any(|file| files.contains(file)));
+        let named: BTreeSet<String> = left.values().flatten().cloned().collect();
+        left.retain(|file, _| named.contains(file));
+        if left.len() == before {
+            break;
+        }
+    }
+    let files: BTreeSet<String> = left.keys().cloned().collect();
+    let words = |file: &String, named: &BTreeSet<String>| {
+        let named: Vec<_> = named.intersection(&files).map(String::as_str).collect();
+        format!("{file} is in a circle of files: it names {}", named.join(", "))
+    };
+    assert_none(left.iter().map(|(file, named)| words(file, named)).collect());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::access::credential::Presented;
 
 /// Who proved to be calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The name in the configuration.
     pub name: String,
     /// The team their calls belong to.
@@ -19,7 +19,7 @@ pub struct Caller {
 
 /// All callers by the digest of their token. Empty: anyone who reaches the listener may call.
 #[derive(Debug, Default)]
-pub struct Callers {
+pub(crate) struct Callers {
     entries: Vec<(TokenDigest, Caller)>,
 }
 
@@ -28,7 +28,7 @@ struct TokenDigest([u8; 32]);
 /// Why a call is not let in. Says the same for an unknown and a missing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this gateway asks for one of its own tokens as the API key, and none of them was sent")]
-pub struct NotAdmitted;
+pub(crate) struct NotAdmitted;
 
 impl std::fmt::Debug for TokenDigest {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,7 +38,7 @@ impl std::fmt::Debug for TokenDigest {
 
 impl Callers {
     /// Takes the callers of a configuration.
-    pub fn new(callers: impl IntoIterator<Item = (Caller, SecretString)>) -> Self {
+    pub(crate) fn new(callers: impl IntoIterator<Item = (Caller, SecretString)>) -> Self {
         let digested = |(caller, token): (Caller, SecretString)| {
             (TokenDigest(Sha256::digest(token.expose_secret().as_bytes()).into()), caller)
         };
@@ -46,12 +46,12 @@ impl Callers {
     }
 
     /// Whether nobody has to prove anything.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Whether the content of somebody's calls is kept.
-    pub fn any_captured(&self) -> bool {
+    pub(crate) fn any_captured(&self) -> bool {
         self.entries.iter().any(|(_, caller)| caller.capture_days.is_some())
     }
 
@@ -59,7 +59,10 @@ impl Callers {
     ///
     /// # Errors
     /// Tokens are asked for and none of them was presented.
-    pub fn admit(&self, presented: Option<&Presented>) -> Result<Option<&Caller>, NotAdmitted> {
+    pub(crate) fn admit(
+        &self,
+        presented: Option<&Presented>,
+    ) -> Result<Option<&Caller>, NotAdmitted> {
         if self.entries.is_empty() {
             return Ok(None);
         }

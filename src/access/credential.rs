@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 /// Which header a key stood in; a key that is passed through goes on in the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyHeader {
+pub(crate) enum KeyHeader {
     /// `authorization: Bearer ...`
     Bearer,
     /// `x-api-key: ...`
@@ -16,7 +16,7 @@ pub enum KeyHeader {
 
 /// What a caller presented. Its `Debug` hides the secret.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub(crate) struct Presented {
     /// Where it stood.
     pub header: KeyHeader,
     /// The key or token.
@@ -25,7 +25,7 @@ pub struct Presented {
 
 /// Why what was presented is no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
+pub(crate) enum CredentialError {
     /// Two that differ: whichever was taken, a check made on the other would be void.
     #[error("two different keys were sent, in `authorization` and `x-api-key`; send one")]
     Several,
@@ -40,7 +40,7 @@ const API_KEY: &str = "x-api-key";
 ///
 /// # Errors
 /// More than one key, or one that cannot be read.
-pub fn presented(headers: &HeaderMap) -> Result<Option<Presented>, CredentialError> {
+pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<Presented>, CredentialError> {
     let mut found: Option<Presented> = None;
     let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| (KeyHeader::Bearer, value));
     let keys = headers.get_all(API_KEY).iter().map(|value| (KeyHeader::ApiKey, value));

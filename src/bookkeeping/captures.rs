@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(600);
 
 /// The task that writes and erases.
 #[derive(Debug)]
-pub struct Capturing {
+pub(crate) struct Capturing {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -29,7 +29,7 @@ impl Capturing {
     ///
     /// # Errors
     /// The database does not open.
-    pub async fn start(
+    pub(crate) async fn start(
         folder: &Path,
         calls: Option<mpsc::Receiver<CapturedCall>>,
         clock: Clock,
@@ -47,7 +47,7 @@ impl Capturing {
     }
 
     /// Writes what was handed over so far, and ends.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.stop);
         drop(self.task.await);
     }

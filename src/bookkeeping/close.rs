@@ -1,29 +1,16 @@
 //! Closing a month: books and billed lines are gathered, laid against each other, and reported.
 
-use crate::bookkeeping::gather::{account, billed_in, gather, import_facts};
+use crate::bookkeeping::gather::{billed_in, gather, import_facts};
+use crate::bookkeeping::month::{CloseError, Month, account, interrupted};
 use crate::digest::sha256;
-use crate::money::{Currency, MoneyError, canonical_text, parse_decimal};
-use crate::names::{AttemptId, Clock, ProviderName, new_id};
-use crate::period::BillingPeriod;
+use crate::money::{canonical_text, parse_decimal};
+use crate::names::{AttemptId, Clock, new_id};
 use crate::pricing::table::PriceTable;
-use crate::reconcile::drill;
-use crate::reconcile::engine::{ReconcileError, reconcile};
+use crate::reconcile::engine::{self, reconcile};
 use crate::reconcile::facts::Inputs;
 use crate::reconcile::report::Report;
 use crate::store::books::Books;
-use crate::store::error::StoreError;
-use crate::store::reports::{self, Closing, MonthOf, StoredDocument, StoredReport};
-
-/// A month to be explained.
-#[derive(Clone, Debug)]
-pub struct Month {
-    /// Who bills.
-    pub provider: ProviderName,
-    /// The account; it need not be named where there is one.
-    pub account: Option<String>,
-    /// The month, UTC.
-    pub period: BillingPeriod,
-}
+use crate::store::reports::{self, Closing, StoredDocument, StoredReport};
 
 /// What a person says of the document that is paid, as typed.
 #[derive(Clone, Debug, Default)]
@@ -49,64 +36,6 @@ pub struct Explained {
     pub report: Report,
 }
 
-/// Why a month could not be explained.
-#[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// The books.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The engine: rather no report than a wrong one.
-    #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
-    /// Several accounts have exports.
-    #[error("{provider} has several accounts ({}); name one: --account NAME", .known.join(", "))]
-    WhichAccount {
-        /// The provider.
-        provider: ProviderName,
-        /// Its accounts.
-        known: Vec<String>,
-    },
-    /// A name nobody knows.
-    #[error(
-        "the books know no account {account:?} of {provider}; those known are {}", .known.join(", ")
-    )]
-    UnknownAccount {
-        /// The provider.
-        provider: ProviderName,
-        /// The name that was given.
-        account: String,
-        /// Its accounts.
-        known: Vec<String>,
-    },
-    /// Tax and credits are said as the document prints them, without a sign.
-    #[error("{what}: {amount} is negative; write it without the sign")]
-    Negative {
-        /// Which part of the document.
-        what: &'static str,
-        /// What was typed.
-        amount: String,
-    },
-    /// What was typed is no amount.
-    #[error("{what}: {source}; write it as 1234.56")]
-    NotAnAmount {
-        /// Which part of the document.
-        what: &'static str,
-        /// Why.
-        source: MoneyError,
-    },
-    /// What was typed is no rate of exchange.
-    #[error(
-        "{0:?} is no rate of exchange: write how much one unit of the bill's currency is, as EUR=1.0832"
-    )]
-    NotARate(String),
-    /// A rate of a currency into itself.
-    #[error("{0} is the currency of the books themselves; a rate is for a bill in another one")]
-    NoOtherCurrency(Currency),
-    /// Tax or credits alone prove nothing.
-    #[error("tax and credits need the document's total beside them: --invoice-total T")]
-    TotalMissing,
-}
-
 /// Explains a month and keeps the report; a report equal to the newest is not kept again.
 ///
 /// # Errors
@@ -121,7 +50,7 @@ pub async fn explain(
     let report = work(inputs).await?;
     let body = serde_json::to_string(&report).unwrap_or_default();
     let inputs_hash = sha256(&body);
-    let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
+    let of = month.of(&account);
     if let Some(newest) = reports::newest_report(books, &of).await?
         && newest.inputs_hash == inputs_hash
     {
@@ -144,16 +73,15 @@ pub async fn explain(
 ///
 /// # Errors
 /// [`CloseError`], also for a finding the report does not have.
-pub async fn attempts_behind(
+pub(crate) async fn attempts_behind(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
     finding: &str,
-    _clock: &Clock,
 ) -> Result<Vec<AttemptId>, CloseError> {
     let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
-    let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
+    let work = tokio::task::spawn_blocking(move || engine::attempts_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 
@@ -188,7 +116,7 @@ pub async fn say_document(
         }
     }
     let account = account(books, month).await?;
-    let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
+    let of = month.of(&account);
     let currency = billed_in(&import_facts(books, month, &account).await?);
     reports::say_document(books, &of, (clock.now(), actor, currency.as_str()), &document).await?;
     Ok(())
@@ -214,18 +142,14 @@ pub async fn close(
 ///
 /// # Errors
 /// [`CloseError`] where the books do not take it.
-pub async fn close_on(
+pub(crate) async fn close_on(
     books: &Books,
     month: &Month,
     explained: &Explained,
     (actor, note): (&str, &str),
     clock: &Clock,
 ) -> Result<(), CloseError> {
-    let of = MonthOf {
-        provider: month.provider.as_str(),
-        account: &explained.account,
-        period: month.period,
-    };
+    let of = month.of(&explained.account);
     let closing = Closing {
         closed_at: clock.now(),
         actor: actor.to_owned(),
@@ -247,11 +171,7 @@ pub async fn is_stale(
     clock: &Clock,
 ) -> Result<Option<bool>, CloseError> {
     let explained = explain(books, prices, month, clock).await?;
-    let of = MonthOf {
-        provider: month.provider.as_str(),
-        account: &explained.account,
-        period: month.period,
-    };
+    let of = month.of(&explained.account);
     let closing = reports::newest_closing(books, &of).await?;
     Ok(closing.map(|closing| closing.inputs_hash != explained.inputs_hash))
 }
@@ -259,8 +179,4 @@ pub async fn is_stale(
 async fn work(inputs: Inputs) -> Result<Report, CloseError> {
     let work = tokio::task::spawn_blocking(move || reconcile(&inputs));
     Ok(work.await.map_err(|_| interrupted())??)
-}
-
-pub(crate) fn interrupted() -> StoreError {
-    StoreError::Value { what: "a reconciliation", value: "interrupted before its end".to_owned() }
 }

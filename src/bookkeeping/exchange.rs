@@ -1,18 +1,17 @@
 //! The rate a bill in another currency is brought into the books' currency at, as a person says it.
 
-use crate::bookkeeping::close::{CloseError, Month};
-use crate::bookkeeping::gather::{account, books_currency};
+use crate::bookkeeping::month::{CloseError, Month, account, books_currency};
 use crate::money::{Currency, canonical_text, parse_decimal};
 use crate::names::Clock;
 use crate::pricing::table::PriceTable;
 use crate::reconcile::facts::ExchangeRate;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
-use crate::store::reports::{self, MonthOf, StoredRate};
+use crate::store::reports::{self, StoredRate};
 
 /// What a person says of a rate, as typed.
 #[derive(Clone, Debug, Default)]
-pub struct RateWords {
+pub(crate) struct RateWords {
     /// `EUR=1.0832`: what one unit of the bill's currency is in the books' currency.
     pub rate: String,
     /// Where the rate was read, and of which day.
@@ -23,7 +22,7 @@ pub struct RateWords {
 ///
 /// # Errors
 /// [`CloseError`] where it is no rate of another currency, or the books do not take it.
-pub async fn say(
+pub(crate) async fn say(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
@@ -43,7 +42,7 @@ pub async fn say(
         return Err(CloseError::NoOtherCurrency(into));
     }
     let account = account(books, month).await?;
-    let of = MonthOf { provider: month.provider.as_str(), account: &account, period: month.period };
+    let of = month.of(&account);
     let stored = StoredRate {
         from: from.to_string(),
         into: into.to_string(),
@@ -59,7 +58,7 @@ pub(crate) async fn of_month(
     month: &Month,
     account: &str,
 ) -> Result<Option<ExchangeRate>, CloseError> {
-    let of = MonthOf { provider: month.provider.as_str(), account, period: month.period };
+    let of = month.of(account);
     let Some(stored) = reports::rate(books, &of).await? else { return Ok(None) };
     let unreadable =
         |what, value: &str| CloseError::Store(StoreError::Value { what, value: value.to_owned() });

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::bookkeeping::candidates::rates;
-use crate::bookkeeping::close::{CloseError, Month};
 use crate::bookkeeping::exchange;
+use crate::bookkeeping::month::{CloseError, Month, account, books_currency};
 use crate::money::{Currency, parse_decimal};
 use crate::names::{AccountId, CredentialId, ProviderName};
 use crate::period::{ChargePeriod, DAY_US};
@@ -16,46 +16,10 @@ use crate::store::accounts;
 use crate::store::books::Books;
 use crate::store::facts;
 use crate::store::imports;
-use crate::store::reports::{self, MonthOf};
+use crate::store::reports::{self};
 
 /// How far around the month attempts are read: a request may be booked on the other side of it.
 const MARGIN_US: i64 = 2 * DAY_US;
-
-/// The account a month is of: named, or the only one that has exports.
-///
-/// # Errors
-/// [`CloseError::WhichAccount`] where there are several, [`CloseError::UnknownAccount`] where the
-/// one named has neither an export nor an answer that named it as its organization.
-pub(crate) async fn account(books: &Books, month: &Month) -> Result<String, CloseError> {
-    let records = imports::batches(books).await?;
-    let mut known: BTreeSet<String> = records
-        .into_iter()
-        .filter(|record| record.withdrawn_at.is_none())
-        .filter(|record| record.head.provider == month.provider.as_str())
-        .map(|record| record.head.account)
-        .collect();
-    if let Some(account) = &month.account {
-        if !known.is_empty() {
-            known.extend(facts::organizations(books, &month.provider).await?);
-        }
-        return match known.is_empty() || known.contains(account) {
-            true => Ok(account.clone()),
-            false => Err(CloseError::UnknownAccount {
-                provider: month.provider.clone(),
-                account: account.clone(),
-                known: known.into_iter().collect(),
-            }),
-        };
-    }
-    match known.len() {
-        0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
-        1 => Ok(known.first().cloned().unwrap_or_default()),
-        _ => Err(CloseError::WhichAccount {
-            provider: month.provider.clone(),
-            known: known.into_iter().collect(),
-        }),
-    }
-}
 
 /// Everything the engine is given.
 pub(crate) async fn gather(
@@ -115,11 +79,6 @@ async fn own_names(
     Ok(own)
 }
 
-/// The currency our own charges at a provider are in.
-pub(crate) fn books_currency(prices: &PriceTable, provider: &ProviderName) -> Currency {
-    prices.provider(provider).map_or(Currency::USD, |prices| prices.currency)
-}
-
 /// The currency of the month's lines; US dollars, which both providers bill in, before there are
 /// any.
 pub(crate) fn billed_in(imports: &[ImportFact]) -> Currency {
@@ -173,7 +132,7 @@ async fn document(
     month: &Month,
     account: &str,
 ) -> Result<Option<DocumentTotals>, CloseError> {
-    let of = MonthOf { provider: month.provider.as_str(), account, period: month.period };
+    let of = month.of(account);
     let Some(stored) = reports::document(books, &of).await? else { return Ok(None) };
     let read = |what, text: Option<String>| match text {
         None => Ok(None),

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
-use bytes::Bytes;
 use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::json;
@@ -12,44 +10,17 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use crate::bookkeeping::export_file::{ExportFile, ImportChoice, ImportError};
 use crate::bookkeeping::preview::{self, Replaced};
 use crate::bookkeeping::read_export::{Chunk, PartRead, joined, look, part_hash, read_part};
 use crate::invoice::format::{ExportFormat, ExportSide};
-use crate::invoice::refusal::{Problem, Refusal};
-use crate::invoice::summary::{Grain, RowCounts};
+use crate::invoice::refusal::Problem;
+use crate::invoice::summary::RowCounts;
 use crate::money::{Currency, canonical_text};
 use crate::names::new_id;
 use crate::period::{HOUR_US, Timestamp};
 use crate::store::books::Books;
-use crate::store::error::StoreError;
-use crate::store::imports::{self, BatchHead, Seal, TOTALS_ONLY};
-
-/// A file to be imported.
-#[derive(Clone, Debug)]
-pub struct ExportFile {
-    /// Its name, for people and for what the name promises.
-    pub name: String,
-    /// Where its bytes are.
-    pub bytes: ExportBytes,
-}
-
-/// Where a file's bytes are.
-#[derive(Clone, Debug)]
-pub enum ExportBytes {
-    /// On disk; read in constant memory.
-    Path(PathBuf),
-    /// Uploaded.
-    Memory(Bytes),
-}
-
-/// What the person said besides the files.
-#[derive(Clone, Debug, Default)]
-pub struct ImportChoice {
-    /// The account a file belongs to that names none.
-    pub account: Option<String>,
-    /// Key under which personal columns are hashed before storage.
-    pub personal_key: Vec<u8>,
-}
+use crate::store::imports::{self, BatchHead, Seal};
 
 /// One sealed batch, as `counterfoil import --json` prints it.
 #[derive(Clone, Debug, Serialize)]
@@ -82,80 +53,6 @@ pub struct Imported {
     pub unchanged: bool,
     /// What a person should know.
     pub warnings: Vec<String>,
-}
-
-/// Why a file was not imported. Nothing of it is kept.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// It is no export of ours, or is damaged.
-    #[error("{file}: {refusal}")]
-    Refused {
-        /// The file.
-        file: String,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Some of its rows could not be placed.
-    #[error("{file}: {count} rows could not be placed, so nothing was imported; {first}")]
-    Problems {
-        /// The file.
-        file: String,
-        /// How many.
-        count: u64,
-        /// The first one in words.
-        first: String,
-        /// The first hundred.
-        problems: Vec<Problem>,
-    },
-    /// It names no account and several are known.
-    #[error(
-        "{file}: the export names no account and the books know several ({known}); say which it \
-         is with --account NAME"
-    )]
-    AccountNeeded {
-        /// The file.
-        file: String,
-        /// The accounts known of this provider.
-        known: String,
-    },
-    /// It speaks of several accounts at once.
-    #[error("{file}: the export speaks of several accounts ({named}); export each by itself")]
-    SeveralAccounts {
-        /// The file.
-        file: String,
-        /// The accounts it names.
-        named: String,
-    },
-    /// Two files of an archive would speak for the same days.
-    #[error(
-        "{file}: {first} and {second} in it are both {what} of {account} and both name {day}; only \
-         one export can speak for a day, so import the right one alone"
-    )]
-    SameDays {
-        /// The archive.
-        file: String,
-        /// One of its parts.
-        first: String,
-        /// The other.
-        second: String,
-        /// The export both are.
-        what: String,
-        /// The account both are of.
-        account: String,
-        /// The first such day.
-        day: NaiveDate,
-    },
-    /// The books did not take it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Reading stopped unexpectedly.
-    #[error("{file}: reading it stopped: {reason}")]
-    Stopped {
-        /// The file.
-        file: String,
-        /// Why.
-        reason: String,
-    },
 }
 
 /// Batches older than this without a seal were left by a crash.
@@ -251,7 +148,7 @@ async fn finish(
             provider: part.format.provider().to_owned(),
             account: account.clone(),
             format: part.format.as_str().to_owned(),
-            scope: scope(&part).to_owned(),
+            scope: part.scope().to_owned(),
             file_name: file.name.clone(),
             file_sha256: sha256,
             file_bytes: size,
@@ -283,7 +180,7 @@ fn apart(
     let same_kind = seals.iter().filter(|seal| {
         (seal.head.provider.as_str(), seal.head.account.as_str(), seal.head.format.as_str())
             == (part.format.provider(), account, part.format.as_str())
-            && seal.head.scope == scope(part)
+            && seal.head.scope == part.scope()
             && part.format.side() != ExportSide::Either
     });
     for seal in same_kind {
@@ -300,12 +197,6 @@ fn apart(
         }
     }
     Ok(())
-}
-
-/// Whether the rows are day totals, which check finer exports and never replace them.
-pub(crate) fn scope(part: &PartRead) -> &'static str {
-    let money = part.format.side() == ExportSide::Cost;
-    if money && part.summary.grain == Grain::DayTotal { TOTALS_ONLY } else { "" }
 }
 
 fn imported(

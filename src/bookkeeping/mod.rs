@@ -2,14 +2,16 @@
 
 pub mod backup;
 mod candidates;
-pub mod captures;
+pub(crate) mod captures;
 pub mod close;
-pub mod exchange;
+pub(crate) mod exchange;
+pub mod export_file;
 mod gather;
 pub mod import;
+pub mod month;
 pub mod post;
 pub mod preview;
-pub mod read_export;
+pub(crate) mod read_export;
 pub mod retention;
 pub mod ties;
 pub mod verify;

@@ -91,7 +91,7 @@ impl Poster {
     ///
     /// # Errors
     /// The machine gives no thread.
-    pub fn run_apart(
+    pub(crate) fn run_apart(
         self,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<oneshot::Receiver<()>> {

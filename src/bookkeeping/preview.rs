@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use crate::bookkeeping::import::{ExportFile, ImportChoice, ImportError, scope};
+use crate::bookkeeping::export_file::{ExportFile, ImportChoice, ImportError};
+use crate::bookkeeping::month::ONLY_ACCOUNT;
 use crate::bookkeeping::read_export::{PartRead, look, part_hash, read_only};
 use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::summary::{Grain, Summary};
@@ -14,9 +15,6 @@ use crate::period::Timestamp;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
 use crate::store::imports::{self, BatchRecord, Seal, SpeakingDay, TOTALS_ONLY};
-
-/// Name of the only account, where no export and nobody ever named one.
-pub const ONLY_ACCOUNT: &str = "default";
 
 /// Days named one by one where totals and lines differ.
 const DAYS_SAID: usize = 5;
@@ -222,7 +220,7 @@ pub(crate) async fn checked_totals(
     let (Some(first), Some(last)) = (part.summary.first_day(), part.summary.last_day()) else {
         return Ok(Vec::new());
     };
-    if scope(part) != TOTALS_ONLY {
+    if part.scope() != TOTALS_ONLY {
         return Ok(Vec::new());
     }
     let finer = |day: &SpeakingDay| {
@@ -283,7 +281,7 @@ pub(crate) async fn replaced_by(
             && day.format == part.format.as_str()
             && part.summary.days.contains(&day.day);
         // Totals check finer exports and never replace them.
-        if !ours || (scope(part) == TOTALS_ONLY && day.scope != TOTALS_ONLY) {
+        if !ours || (part.scope() == TOTALS_ONLY && day.scope != TOTALS_ONLY) {
             continue;
         }
         match replaced.iter_mut().find(|one| one.batch == day.batch) {

@@ -1,32 +1,25 @@
 //! Reading an export's bytes off the asynchronous threads: rows in chunks, and what a part came to.
 
 use std::collections::BTreeMap;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io;
 
-use bytes::Bytes;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use crate::bookkeeping::import::{ExportBytes, ExportFile, ImportError};
+use crate::bookkeeping::export_file::{ExportFile, ImportError};
 use crate::digest::hexadecimal;
 use crate::invoice::export::Export;
-use crate::invoice::format::ExportFormat;
+use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::line::{BilledLine, UsageRow};
 use crate::invoice::record::RawCells;
 use crate::invoice::refusal::Refusal;
 use crate::invoice::rows::{Placed, Row};
-use crate::invoice::summary::Summary;
+use crate::invoice::summary::{Grain, Summary};
 use crate::money::{Currency, canonical_text, exact_add};
-use crate::store::imports::{LineRow, QuantityRow};
-
-/// A file's bytes, from wherever they are.
-pub(crate) enum Source {
-    File(std::fs::File),
-    Memory(Cursor<Bytes>),
-}
+use crate::store::imports::{LineRow, QuantityRow, TOTALS_ONLY};
 
 /// Rows on their way to the books.
 #[derive(Default)]
@@ -52,31 +45,11 @@ const CHUNK_ROWS: usize = 500;
 /// Bytes of text in one transaction, so that rows of huge cells take no more memory than others.
 const CHUNK_BYTES: usize = 512 << 10;
 
-impl ExportFile {
-    /// Opens the bytes.
-    pub(crate) fn open(&self) -> io::Result<Source> {
-        match &self.bytes {
-            ExportBytes::Path(path) => std::fs::File::open(path).map(Source::File),
-            ExportBytes::Memory(bytes) => Ok(Source::Memory(Cursor::new(bytes.clone()))),
-        }
-    }
-}
-
-impl Read for Source {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.read(into),
-            Self::Memory(bytes) => bytes.read(into),
-        }
-    }
-}
-
-impl Seek for Source {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::File(file) => file.seek(to),
-            Self::Memory(bytes) => bytes.seek(to),
-        }
+impl PartRead {
+    /// Whether the rows are day totals, which check finer exports and never replace them.
+    pub(crate) fn scope(&self) -> &'static str {
+        let money = self.format.side() == ExportSide::Cost;
+        if money && self.summary.grain == Grain::DayTotal { TOTALS_ONLY } else { "" }
     }
 }
 

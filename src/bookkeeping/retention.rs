@@ -11,8 +11,8 @@ use crate::period::{DAY_US, Timestamp};
 use crate::store::books::Books;
 use crate::store::{posting, verify};
 
-/// For how many days a record stays in the journal, at least.
-pub const DEFAULT_DAYS: u32 = 7;
+/// For how many days a record stays in the journal at least, unless the configuration says otherwise.
+pub(crate) const DEFAULT_DAYS: u32 = 7;
 /// How often old records are looked for.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// Records compared together.
@@ -30,7 +30,7 @@ pub struct Retired {
 }
 
 /// Lets go of what may go, once an hour, until `stop` resolves.
-pub async fn run(
+pub(crate) async fn run(
     journal: Journal,
     books: Books,
     clock: Clock,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::bookkeeping::close::{self, CloseError, Month};
 use crate::bookkeeping::gather::gather;
+use crate::bookkeeping::month::{CloseError, Month, interrupted};
 use crate::names::{Clock, CredentialId, ProviderName};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::matching::look_alike;
@@ -15,7 +15,7 @@ use crate::store::books::Books;
 use crate::store::error::StoreError;
 
 /// Days on which tokens must agree before a tie is proposed: one or two may be chance.
-pub const DAYS_NEEDED: usize = 3;
+pub(crate) const DAYS_NEEDED: usize = 3;
 
 /// A tie somebody may confirm. Nothing is tied by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,7 +49,7 @@ pub enum TieError {
     NoWords(String),
 }
 
-/// Ties of a month's bill that nobody confirmed yet and that agree on [`DAYS_NEEDED`] days or more,
+/// Ties of a month's bill that nobody confirmed yet and that agree on `DAYS_NEEDED` days or more,
 /// the strongest first. What a person tied or marked as known is not proposed again.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub async fn proposals(
     let hints: BTreeMap<String, String> =
         credentials.into_iter().map(|known| (known.credential, known.hint)).collect();
     let work = tokio::task::spawn_blocking(move || look_alike(&inputs));
-    let alike = work.await.map_err(|_| close::interrupted())?;
+    let alike = work.await.map_err(|_| interrupted())?;
     let enough = alike.into_iter().filter(|one| one.days_agreeing >= DAYS_NEEDED);
     let mut proposals: Vec<Proposal> = enough
         .map(|one| Proposal {
@@ -127,7 +127,7 @@ pub async fn mark_known(
 }
 
 /// How a key of a provider's bill is spoken of in remarks.
-pub fn key_subject(provider: &ProviderName, key: &str) -> String {
+pub(crate) fn key_subject(provider: &ProviderName, key: &str) -> String {
     format!("key:{provider}/{key}")
 }
 

@@ -8,7 +8,7 @@ use crate::bookkeeping::backup;
 use crate::cli::verify;
 
 /// Copies the data folder's books, journal and fingerprint key, also while they are in use, and verifies the copy.
-pub async fn run(data: &Path, to: &Path) -> ExitCode {
+pub(crate) async fn run(data: &Path, to: &Path) -> ExitCode {
     match backup::backup(data, to).await {
         Ok(found) => {
             let printed = verify::print_words(&found).and_then(|()| {

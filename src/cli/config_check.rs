@@ -49,6 +49,7 @@ fn describe(config: &Config) -> Result<String, ConfigError> {
     if let Some(mib) = config.limits.journal_mib {
         line("journal_mib", mib.to_string());
     }
+    line("journal_days", config.limits.journal_days.to_string());
     describe_providers(config, &mut text)?;
     config.caller_settings()?;
     for (name, caller) in &config.callers {

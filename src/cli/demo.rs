@@ -14,8 +14,10 @@ use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
 
-use crate::bookkeeping::close::{self, DocumentWords, Month};
-use crate::bookkeeping::import::{self, ExportBytes, ExportFile, ImportChoice};
+use crate::bookkeeping::close::{self, DocumentWords};
+use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice};
+use crate::bookkeeping::import;
+use crate::bookkeeping::month::Month;
 use crate::cli::arguments::{block_on, finish, print};
 use crate::config::Config;
 use crate::money::{canonical_text, exact_sub, exact_sum, parse_decimal};

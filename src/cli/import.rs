@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::bookkeeping::import::{
-    self, ExportBytes, ExportFile, ImportChoice, ImportError, Imported,
-};
+use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
+use crate::bookkeeping::import::{self, Imported};
 use crate::cli::arguments::{DataFolder, block_on, finish, print};
 use crate::serve::wall_clock;
 use crate::store::books::Books;

@@ -1,7 +1,7 @@
 //! The commands: one file each, dispatched here.
 
 mod arguments;
-pub mod backup;
+pub(crate) mod backup;
 mod config_check;
 mod demo;
 mod forget;
@@ -11,7 +11,7 @@ pub mod rate;
 mod reconcile;
 mod sandbox;
 mod serve;
-pub mod verify;
+pub(crate) mod verify;
 
 use std::io::{self, BufReader};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::pricing::table::{
 
 /// Why an overlay cannot be laid over the built-in prices.
 #[derive(Debug, thiserror::Error)]
-pub enum OverlayError {
+pub(crate) enum OverlayError {
     /// The file cannot be read.
     #[error("{path}: {problem}")]
     Unreadable {
@@ -32,7 +32,7 @@ pub enum OverlayError {
 ///
 /// # Errors
 /// [`OverlayError`] with the file and, where it could be read, the model and row.
-pub fn with_overlays(paths: &[PathBuf]) -> Result<PriceTable, OverlayError> {
+pub(crate) fn with_overlays(paths: &[PathBuf]) -> Result<PriceTable, OverlayError> {
     let mut table = PriceTable::builtin()?;
     for path in paths {
         table = table.with_overlay(&path.display().to_string(), &read(path)?)?;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::bookkeeping::close::{self, CloseError, DocumentWords, Explained, Month};
+use crate::bookkeeping::close::{self, DocumentWords, Explained};
 use crate::bookkeeping::exchange::{self, RateWords};
+use crate::bookkeeping::month::{CloseError, Month};
 use crate::cli::arguments::{DataFolder, PriceFiles, block_on, finish, print};
 use crate::money::canonical_text;
 use crate::names::ProviderName;

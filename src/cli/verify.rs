@@ -8,7 +8,7 @@ use crate::bookkeeping::verify::{self, Verification};
 
 /// Verifies a data folder and prints what was found, as a JSON object or in words. Succeeds if the
 /// record is sound.
-pub async fn run(data: &Path, json: bool) -> ExitCode {
+pub(crate) async fn run(data: &Path, json: bool) -> ExitCode {
     let found = match verify::verify(data).await {
         Ok(found) => found,
         Err(error) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+use crate::bookkeeping::retention;
 use crate::dialect::endpoint::Dialect;
 use crate::gateway::counting::QUEUE_BYTES;
 use crate::upstream::base_url;
@@ -78,6 +79,8 @@ pub struct Limits {
     pub counting_queue_mib: usize,
     /// Largest size of the journal's file, in MiB; by default the disk's.
     pub journal_mib: Option<u32>,
+    /// For how many days a record stays in the journal at least, once the books have it too.
+    pub journal_days: u32,
 }
 
 /// One provider.
@@ -122,7 +125,7 @@ pub struct CallerEntry {
 
 /// A provider as `serve` uses it: checked, with its secret read.
 #[derive(Clone, Debug)]
-pub struct ProviderSettings {
+pub(crate) struct ProviderSettings {
     /// First segment of its native path.
     pub name: String,
     /// Scheme, authority and path prefix, without a slash at the end.
@@ -135,7 +138,7 @@ pub struct ProviderSettings {
 
 /// A caller as `serve` uses it: with its token read.
 #[derive(Clone, Debug)]
-pub struct CallerSettings {
+pub(crate) struct CallerSettings {
     /// The name in the configuration.
     pub name: String,
     /// The token.
@@ -145,6 +148,9 @@ pub struct CallerSettings {
     /// For how many days the content of their calls is kept, if at all.
     pub capture_days: Option<u32>,
 }
+
+/// The longest the journal may keep what the books have: ten years.
+const LONGEST_JOURNAL_DAYS: u32 = 3_650;
 
 /// The longest captured content may be kept.
 const LONGEST_CAPTURE_DAYS: u32 = 400;
@@ -204,13 +210,18 @@ impl Default for Timeouts {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_mib: 32, counting_queue_mib: QUEUE_BYTES / (1024 * 1024), journal_mib: None }
+        Self {
+            body_mib: 32,
+            counting_queue_mib: QUEUE_BYTES / (1024 * 1024),
+            journal_mib: None,
+            journal_days: retention::DEFAULT_DAYS,
+        }
     }
 }
 
 impl Config {
     /// Reads a file, where one is named, and lays the `COUNTERFOIL_...` variables over it.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let overrides = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -223,7 +234,7 @@ impl Config {
         Self::from_text(&text, &origin, overrides)
     }
 
-    /// Reads a text as [`Config::load`] reads its file. `origin` names it in errors.
+    /// Reads a text as `Config::load` reads its file. `origin` names it in errors.
     pub fn from_text(
         text: &str,
         origin: &str,
@@ -255,7 +266,7 @@ impl Config {
     }
 
     /// The providers, the two that need no entry included, with their secrets read.
-    pub fn provider_settings(&self) -> Result<Vec<ProviderSettings>, ConfigError> {
+    pub(crate) fn provider_settings(&self) -> Result<Vec<ProviderSettings>, ConfigError> {
         let mut entries = self.providers.clone();
         for known in ["openai", "anthropic"] {
             entries.entry(known.to_owned()).or_default();
@@ -264,7 +275,7 @@ impl Config {
     }
 
     /// The callers with their tokens read.
-    pub fn caller_settings(&self) -> Result<Vec<CallerSettings>, ConfigError> {
+    pub(crate) fn caller_settings(&self) -> Result<Vec<CallerSettings>, ConfigError> {
         let read = |(name, entry): (&String, &CallerEntry)| {
             let key = format!("callers.{name}.token");
             let token = read_secret(&key, &entry.token)?;
@@ -282,7 +293,7 @@ impl Config {
     ///
     /// # Errors
     /// The key at fault and what to write instead.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let unusable = |key: &str, problem: &str| {
             Err(ConfigError::Unusable { key: key.to_owned(), problem: problem.to_owned() })
         };
@@ -302,6 +313,10 @@ impl Config {
         }
         if self.limits.body_mib == 0 {
             return unusable("limits.body_mib", "must be at least 1");
+        }
+        if !(1..=LONGEST_JOURNAL_DAYS).contains(&self.limits.journal_days) {
+            let problem = format!("must be from 1 to {LONGEST_JOURNAL_DAYS}");
+            return unusable("limits.journal_days", &problem);
         }
         for (name, entry) in &self.providers {
             entry.checked_base_url(name)?;
@@ -372,18 +387,18 @@ impl ProviderEntry {
 
 /// The failpoint a debug build is asked to stop at, for tests of crashes: `name` or `name:n`.
 #[cfg(debug_assertions)]
-pub fn failpoint() -> Option<String> {
+pub(crate) fn failpoint() -> Option<String> {
     std::env::var_os("COUNTERFOIL_FAILPOINT")?.into_string().ok()
 }
 
 /// A release build has no failpoints.
 #[cfg(not(debug_assertions))]
-pub const fn failpoint() -> Option<String> {
+pub(crate) const fn failpoint() -> Option<String> {
     None
 }
 
 /// The filter of log lines, `COUNTERFOIL_LOG`, in the syntax of tracing's `EnvFilter`.
-pub fn log_filter() -> Option<String> {
+pub(crate) fn log_filter() -> Option<String> {
     std::env::var_os("COUNTERFOIL_LOG")?.into_string().ok()
 }
 
@@ -424,7 +439,7 @@ fn set_override(table: &mut toml::Table, path: &[String], value: &str) {
         // Everything else is text in the file, a key of digits alone included.
         ("allow_http", "true") => true.into(),
         ("allow_http", "false") => false.into(),
-        (key, text) if key.ends_with("_s") || key.ends_with("_mib") => {
+        (key, text) if ["_s", "_mib", "_days"].iter().any(|unit| key.ends_with(unit)) => {
             text.parse::<i64>().map_or_else(|_| text.into(), toml::Value::from)
         }
         (_, text) => text.into(),

@@ -55,6 +55,17 @@ fn a_bind_beyond_loopback_is_refused_without_callers() {
 }
 
 #[test]
+fn the_journal_keeps_its_records_for_as_many_days_as_are_said_and_at_least_one() {
+    assert_eq!(read("", &[]).unwrap().limits.journal_days, 7);
+    let said = read("", &[("COUNTERFOIL_LIMITS__JOURNAL_DAYS", "30")]).unwrap();
+    assert_eq!(said.limits.journal_days, 30);
+    for days in ["0", "3651"] {
+        let refused = read(&format!("[limits]\njournal_days = {days}"), &[]).unwrap_err();
+        assert_eq!(refused.to_string(), "limits.journal_days: must be from 1 to 3650");
+    }
+}
+
+#[test]
 fn a_base_url_that_cannot_be_meant_is_named() {
     for (url, word) in [
         ("https://api.example.com/v1", "/v1"),

@@ -28,7 +28,7 @@ use crate::store::read::AttemptFilter;
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "accounts.html")]
-pub struct Accounts {
+pub(crate) struct Accounts {
     #[serde(skip)]
     chrome: Chrome,
     credentials: Vec<CredentialLine>,
@@ -106,7 +106,7 @@ const ATTRIBUTES: [&str; 4] = ["name", "team", "tied_to", "known"];
 const LONGEST: usize = 200;
 
 /// `GET /accounts`, `/accounts.json`, `/accounts.csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     uri: Uri,
     QueryOf(query): QueryOf<Query>,
@@ -120,7 +120,10 @@ pub async fn show(
 }
 
 /// `POST /accounts/remark`: appends what changed; an empty field takes the word back.
-pub async fn remark(State(state): State<Arc<DashboardState>>, Form(form): Form<Query>) -> Response {
+pub(crate) async fn remark(
+    State(state): State<Arc<DashboardState>>,
+    Form(form): Form<Query>,
+) -> Response {
     match say(&state, &form).await {
         Ok(notice) => see_other(&format!("/accounts?notice={}", encode_text(notice))),
         Err(error) => error.reply(&state, Face::Html),

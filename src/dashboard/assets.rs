@@ -10,7 +10,7 @@ use crate::digest::sha256;
 
 /// Where the assets are served.
 #[derive(Debug)]
-pub struct Assets {
+pub(crate) struct Assets {
     /// Path of the style sheet.
     pub style: String,
     /// Path of the script.
@@ -21,13 +21,13 @@ const STYLE: &str = include_str!("../../templates/style.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 
 /// The names of this build.
-pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+pub(crate) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: format!("/assets/style.{}.css", fingerprint(STYLE)),
     script: format!("/assets/page.{}.js", fingerprint(SCRIPT)),
 });
 
 /// `GET /assets/{name}`: for ever the same bytes under a name.
-pub async fn asset(Path(name): Path<String>) -> Response {
+pub(crate) async fn asset(Path(name): Path<String>) -> Response {
     let path = format!("/assets/{name}");
     let (kind, body) = if path == ASSETS.style {
         ("text/css; charset=utf-8", STYLE)

@@ -14,7 +14,7 @@ use crate::store::requests::AttemptLine;
 
 /// One attempt of the list.
 #[derive(Clone, Debug, Serialize)]
-pub struct AttemptRow {
+pub(crate) struct AttemptRow {
     pub(crate) attempt: String,
     pub(crate) request: String,
     pub(crate) ordinal: u64,

@@ -9,11 +9,10 @@ use serde::Serialize;
 
 use crate::bookkeeping::close;
 use crate::dashboard::attempt_row::{AttemptRow, csv_of, hints, row};
-use crate::dashboard::compare::{month_of, page_error};
 use crate::dashboard::format::{self, Figure, Money};
 use crate::dashboard::months::reconcile_link;
+use crate::dashboard::one_month::{find, month_of, page_error, read_body, read_month};
 use crate::dashboard::page::{self, Chrome, CsvTable, Face, Page, PageError};
-use crate::dashboard::report::{find, read_body, read_month};
 use crate::dashboard::report_parts::anchor;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
@@ -66,7 +65,7 @@ const PAGE_ROWS: usize = 100;
 
 /// `GET /reconcile/{provider}/{period}/requests?finding=ID`; all of it as JSON or CSV with
 /// `format=json` or `format=csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,
@@ -100,8 +99,7 @@ async fn make(
     let finding = body.findings.iter().find(|finding| finding.id == wanted).ok_or_else(|| {
         PageError::NotFound(format!("The report of {} has no finding {wanted}.", month.period))
     })?;
-    let found =
-        close::attempts_behind(&state.books, &state.prices, &month, wanted, &state.clock).await;
+    let found = close::attempts_behind(&state.books, &state.prices, &month, wanted).await;
     let ids: Vec<String> = found.map_err(page_error)?.iter().map(ToString::to_string).collect();
     let path = format!("/reconcile/{}/{}/requests", encode_text(provider), month.period);
     let asked = format!("account={}&finding={}", encode_text(account), encode_text(wanted));

@@ -2,7 +2,7 @@
 
 /// What is drawn: one bar a bucket, one segment a series.
 #[derive(Clone, Debug, Default)]
-pub struct Bars {
+pub(crate) struct Bars {
     /// Text under each bar.
     pub labels: Vec<String>,
     /// Name and value per bucket of each series; values are not negative.
@@ -11,7 +11,7 @@ pub struct Bars {
 
 /// A chart ready for its template.
 #[derive(Clone, Debug)]
-pub struct StackedBars {
+pub(crate) struct StackedBars {
     /// Width of the drawing.
     pub width: i64,
     /// Height of the drawing.
@@ -20,8 +20,6 @@ pub struct StackedBars {
     pub left: i64,
     /// Right end of the grid lines.
     pub right: i64,
-    /// Where the zero line lies.
-    pub floor: i64,
     /// Grid lines with their labels.
     pub ticks: Vec<Tick>,
     /// The bars.
@@ -30,7 +28,7 @@ pub struct StackedBars {
 
 /// A grid line.
 #[derive(Clone, Debug)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Its height in the drawing.
     pub y: i64,
     /// Where its text stands.
@@ -41,7 +39,7 @@ pub struct Tick {
 
 /// One bucket.
 #[derive(Clone, Debug)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// Middle of the bar.
     pub middle: i64,
     /// Text under it, empty where there is no room.
@@ -52,7 +50,7 @@ pub struct Bar {
 
 /// One series within a bucket.
 #[derive(Clone, Debug)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Which series, for color and pattern.
     pub series: usize,
     /// Left edge.
@@ -69,7 +67,7 @@ pub struct Segment {
 
 /// One row of a bridge as it is drawn: a bar between two running totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// Left edge, of [`SPAN_WIDTH`].
     pub x: i64,
     /// Width, at least two.
@@ -77,7 +75,7 @@ pub struct Span {
 }
 
 /// Width of a bridge's drawing in its own units.
-pub const SPAN_WIDTH: i64 = 1_000;
+pub(crate) const SPAN_WIDTH: i64 = 1_000;
 
 const TOP: i64 = 12;
 const BELOW: i64 = 26;
@@ -85,7 +83,12 @@ const LEFT: i64 = 64;
 
 impl StackedBars {
     /// Lays the bars out; `print` says a value for ticks and titles.
-    pub fn new(width: i64, height: i64, data: &Bars, print: impl Fn(i128) -> String) -> Self {
+    pub(crate) fn new(
+        width: i64,
+        height: i64,
+        data: &Bars,
+        print: impl Fn(i128) -> String,
+    ) -> Self {
         let totals: Vec<i128> = (0..data.labels.len())
             .map(|bucket| data.series.iter().filter_map(|(_, values)| values.get(bucket)).sum())
             .collect();
@@ -118,15 +121,7 @@ impl StackedBars {
                 segments: segments(data, bucket, place, &pixels, &print),
             }
         });
-        Self {
-            width,
-            height,
-            left: LEFT,
-            right,
-            floor,
-            ticks: ticks.collect(),
-            bars: bars.collect(),
-        }
+        Self { width, height, left: LEFT, right, ticks: ticks.collect(), bars: bars.collect() }
     }
 }
 
@@ -170,7 +165,7 @@ fn segments(
 
 /// The bars of a bridge: each row's running totals before and after it. The axis runs from the
 /// smallest to the largest of them, so that steps stay visible beside large totals.
-pub fn waterfall(rows: &[(i128, i128)]) -> Vec<Span> {
+pub(crate) fn waterfall(rows: &[(i128, i128)]) -> Vec<Span> {
     let ends = || rows.iter().flat_map(|(from, to)| [*from, *to]);
     let (low, high) = (ends().min().unwrap_or(0), ends().max().unwrap_or(0));
     let range = (high - low).max(1);
@@ -223,7 +218,7 @@ mod tests {
         let chart = StackedBars::new(400, 200, &data, |value| value.to_string());
         let first = &chart.bars[0].segments;
         assert_eq!(first[0].y, first[1].y + first[1].height);
-        assert_eq!(first[0].y + first[0].height, chart.floor);
+        assert_eq!(first[0].y + first[0].height, 200 - BELOW);
         assert_eq!(first[1].y, chart.bars[1].segments[0].y, "equal totals are equally high");
         assert_eq!(chart.bars[1].segments.len(), 1, "nothing is not drawn");
     }

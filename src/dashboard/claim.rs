@@ -9,8 +9,8 @@ use axum::response::Response;
 use rust_decimal::Decimal;
 
 use crate::dashboard::format::{self, Figure};
+use crate::dashboard::one_month::{find, read_body, read_month, suffix};
 use crate::dashboard::page::{self, Chrome, Face, PageError};
-use crate::dashboard::report::{find, read_body, read_month, suffix};
 use crate::dashboard::report_parts::{
     FindingView, finding_view, is_claim, largest_first, sample_of,
 };
@@ -50,7 +50,7 @@ struct CallView {
 }
 
 /// `GET /reconcile/{provider}/{period}/claim`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,

@@ -8,11 +8,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::bookkeeping::close;
-use crate::dashboard::compare::{month_of, page_error};
 use crate::dashboard::format;
 use crate::dashboard::months::reconcile_link;
+use crate::dashboard::one_month::{month_of, page_error, read_month};
 use crate::dashboard::page::{Face, PageError, see_other};
-use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
 use crate::period::Timestamp;
 use crate::store::months::ReportRecord;
@@ -21,7 +20,7 @@ use crate::store::reports::{self, Closing, MonthOf};
 /// The form below a report.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CloseForm {
+pub(crate) struct CloseForm {
     account: String,
     report: String,
     who: String,
@@ -46,7 +45,7 @@ const LONGEST_NAME: usize = 200;
 const LONGEST_NOTE: usize = 2_000;
 
 /// `POST /reconcile/{provider}/{period}/close`: closes the month on the report the form shows.
-pub async fn close(
+pub(crate) async fn close(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     Form(form): Form<CloseForm>,

@@ -7,21 +7,17 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::bookkeeping::close::{self, CloseError, DocumentWords, Month};
+use crate::bookkeeping::close::{self, DocumentWords};
 use crate::bookkeeping::exchange::{self, RateWords};
 use crate::dashboard::months::reconcile_link;
+use crate::dashboard::one_month::{month_of, page_error, read_month};
 use crate::dashboard::page::{ACTOR, Face, PageError, see_other};
-use crate::dashboard::report::read_month;
 use crate::dashboard::state::DashboardState;
-use crate::names::ProviderName;
-use crate::period::BillingPeriod;
-use crate::reconcile::bill::BillError;
-use crate::reconcile::engine::ReconcileError;
 
 /// The form beside a month.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CompareForm {
+pub(crate) struct CompareForm {
     account: String,
     total: String,
     tax: String,
@@ -31,7 +27,7 @@ pub struct CompareForm {
 }
 
 /// `POST /reconcile/{provider}/{period}/compare`: compares and shows the report.
-pub async fn compare(
+pub(crate) async fn compare(
     State(state): State<Arc<DashboardState>>,
     Path((provider, period)): Path<(String, String)>,
     Form(form): Form<CompareForm>,
@@ -39,14 +35,6 @@ pub async fn compare(
     match run(&state, &provider, &period, form).await {
         Ok(to) => see_other(&to),
         Err(error) => error.reply(&state, Face::Html),
-    }
-}
-
-pub(crate) fn month_of(provider: &str, period: BillingPeriod, account: &str) -> Month {
-    Month {
-        provider: ProviderName::new(provider),
-        account: (!account.is_empty()).then(|| account.to_owned()),
-        period,
     }
 }
 
@@ -76,19 +64,4 @@ async fn run(
     let explained = close::explain(&state.books, &state.prices, &month, &state.clock).await;
     let explained = explained.map_err(page_error)?;
     Ok(reconcile_link(provider, month.period, &explained.account))
-}
-
-pub(crate) fn page_error(error: CloseError) -> PageError {
-    match error {
-        CloseError::Store(error) => error.into(),
-        CloseError::Reconcile(ReconcileError::Bill(BillError::NoExchangeRate { .. }))
-        | CloseError::WhichAccount { .. }
-        | CloseError::UnknownAccount { .. }
-        | CloseError::NotAnAmount { .. }
-        | CloseError::Negative { .. }
-        | CloseError::NotARate(_)
-        | CloseError::NoOtherCurrency(_)
-        | CloseError::TotalMissing => PageError::NotUnderstood(error.to_string()),
-        CloseError::Reconcile(_) => PageError::Twin(error.to_string()),
-    }
 }

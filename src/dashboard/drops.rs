@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bookkeeping::import::ExportFile;
+use crate::bookkeeping::export_file::ExportFile;
 use crate::period::{SECOND_US, Timestamp};
 
 /// Bytes of one upload, all files together: 50 MiB.
-pub const UPLOAD_LIMIT: usize = 50 << 20;
+pub(crate) const UPLOAD_LIMIT: usize = 50 << 20;
 /// Uploads kept; the oldest is forgotten.
 const KEPT: usize = 4;
 /// How long an upload waits for its import.
@@ -26,7 +26,7 @@ struct Drop {
 
 impl Drops {
     /// Keeps files under an id.
-    pub fn keep(&self, id: String, files: Vec<ExportFile>, now: Timestamp) {
+    pub(crate) fn keep(&self, id: String, files: Vec<ExportFile>, now: Timestamp) {
         let mut drops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         drops.retain(|drop| now.micros() - drop.at.micros() < WAIT_US);
         while drops.len() >= KEPT {
@@ -36,14 +36,14 @@ impl Drops {
     }
 
     /// The files of an id, where they are still kept.
-    pub fn find(&self, id: &str, now: Timestamp) -> Option<Vec<ExportFile>> {
+    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<Vec<ExportFile>> {
         let drops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |drop: &&Drop| drop.id == id && now.micros() - drop.at.micros() < WAIT_US;
         drops.iter().find(fresh).map(|drop| drop.files.clone())
     }
 
     /// Forgets an id.
-    pub fn forget(&self, id: &str) {
+    pub(crate) fn forget(&self, id: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|drop| drop.id != id);
     }
 }

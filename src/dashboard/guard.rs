@@ -9,14 +9,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Host names, without port, the pages answer to besides loopback.
-pub type AllowedHosts = Arc<[String]>;
+pub(crate) type AllowedHosts = Arc<[String]>;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
 /// Lets a request through, or says why not; then sets the headers.
-pub async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(hosts): State<AllowedHosts>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = match refuse(request.method(), request.headers(), &hosts) {
         Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),
         None => next.run(request).await,

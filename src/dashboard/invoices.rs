@@ -24,7 +24,7 @@ use crate::store::imports::{self as store, BatchRecord, SpeakingDay};
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "invoices.html")]
-pub struct Invoices {
+pub(crate) struct Invoices {
     #[serde(skip)]
     chrome: Chrome,
     batches: Vec<BatchLine>,
@@ -78,14 +78,14 @@ struct CheckLine {
 
 /// The form beside an import.
 #[derive(Debug, Deserialize)]
-pub struct WithdrawForm {
+pub(crate) struct WithdrawForm {
     batch: String,
     #[serde(default)]
     reason: String,
 }
 
 /// `GET /invoices`, `/invoices.json`, `/invoices.csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     uri: Uri,
     QueryOf(query): QueryOf<Query>,
@@ -99,7 +99,7 @@ pub async fn show(
 }
 
 /// `POST /invoices/withdraw`: takes an import back.
-pub async fn withdraw(
+pub(crate) async fn withdraw(
     State(state): State<Arc<DashboardState>>,
     Form(form): Form<WithdrawForm>,
 ) -> Response {

@@ -14,7 +14,7 @@ use crate::store::months::{self as store, CoveredDay, ReportRecord};
 
 /// Months by accounts.
 #[derive(Clone, Debug, Serialize)]
-pub struct MonthStrip {
+pub(crate) struct MonthStrip {
     /// The months, oldest first.
     pub months: Vec<BillingPeriod>,
     /// One line for each provider and account.
@@ -23,7 +23,7 @@ pub struct MonthStrip {
 
 /// One account over the months.
 #[derive(Clone, Debug, Serialize)]
-pub struct MonthLine {
+pub(crate) struct MonthLine {
     /// Who bills.
     pub provider: String,
     /// The account, empty while no export named one.
@@ -34,7 +34,7 @@ pub struct MonthLine {
 
 /// One month of one account.
 #[derive(Clone, Debug, Serialize)]
-pub struct MonthCell {
+pub(crate) struct MonthCell {
     /// The month.
     pub period: BillingPeriod,
     /// One word for style and JSON.
@@ -51,7 +51,7 @@ pub struct MonthCell {
 /// How far a month has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MonthState {
+pub(crate) enum MonthState {
     /// Before our first attempt, and no export either.
     Before,
     /// No export speaks for a day of it.
@@ -75,7 +75,7 @@ const SETTLING_HOURS: i64 = 72;
 
 impl MonthState {
     /// The word of the style sheet.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::NoExport => "no-export",
@@ -89,7 +89,7 @@ impl MonthState {
     }
 
     /// A sign beside the color.
-    pub const fn sign(self) -> &'static str {
+    pub(crate) const fn sign(self) -> &'static str {
         match self {
             Self::Before => "",
             Self::NoExport => "○",
@@ -104,20 +104,15 @@ impl MonthState {
 }
 
 impl MonthCell {
-    /// `Oct 2026`.
-    pub fn month(&self) -> String {
-        self.period.first_day().format("%b %Y").to_string()
-    }
-
     /// `October 2026`.
-    pub fn month_long(&self) -> String {
+    pub(crate) fn month_long(&self) -> String {
         month_text(self.period)
     }
 }
 
 impl MonthStrip {
     /// Short names of the months, for the head of the table.
-    pub fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.months.iter().map(|month| month.first_day().format("%b %y").to_string()).collect()
     }
 }
@@ -126,7 +121,11 @@ impl MonthStrip {
 ///
 /// # Errors
 /// [`PageError::Books`] where the books do not answer.
-pub async fn strip(books: &Books, now: Timestamp, count: usize) -> Result<MonthStrip, PageError> {
+pub(crate) async fn strip(
+    books: &Books,
+    now: Timestamp,
+    count: usize,
+) -> Result<MonthStrip, PageError> {
     let last = BillingPeriod::containing(now);
     let mut months: Vec<BillingPeriod> =
         std::iter::successors(Some(last), |month| Some(month.previous())).take(count).collect();
@@ -201,7 +200,7 @@ fn arrange(
 }
 
 /// The address of a month's reconciliation.
-pub fn reconcile_link(provider: &str, month: BillingPeriod, account: &str) -> String {
+pub(crate) fn reconcile_link(provider: &str, month: BillingPeriod, account: &str) -> String {
     use crate::dashboard::view::encode_text;
     let provider = encode_text(provider);
     if account.is_empty() {

@@ -32,7 +32,7 @@ use crate::store::read::AttemptFilter;
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "overview.html")]
-pub struct Overview {
+pub(crate) struct Overview {
     #[serde(skip)]
     chrome: Chrome,
     #[serde(skip)]
@@ -120,7 +120,7 @@ struct Facts {
 const ONE: i128 = 1_000_000_000_000;
 
 /// `GET /`, `/overview.json`, `/overview.csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     uri: Uri,
     QueryOf(query): QueryOf<Query>,
@@ -134,7 +134,7 @@ pub async fn show(
 }
 
 /// Anything that is no page.
-pub async fn nothing_here(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
+pub(crate) async fn nothing_here(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
     let said = format!("There is no page at {}.", uri.path());
     PageError::NotFound(said).reply(&state, Face::of(uri.path()))
 }

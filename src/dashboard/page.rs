@@ -11,11 +11,11 @@ use crate::dashboard::state::DashboardState;
 use crate::store::error::StoreError;
 
 /// Who acts through pages, until there is sign-in.
-pub const ACTOR: &str = "dashboard";
+pub(crate) const ACTOR: &str = "dashboard";
 
 /// How an answer is wanted, by the ending of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
+pub(crate) enum Face {
     /// For people.
     Html,
     /// The whole struct; money as strings.
@@ -26,7 +26,7 @@ pub enum Face {
 
 /// What surrounds every page.
 #[derive(Clone, Debug)]
-pub struct Chrome {
+pub(crate) struct Chrome {
     /// Title of the window.
     pub title: String,
     /// Path of the navigation's current entry.
@@ -47,7 +47,7 @@ pub struct Chrome {
 
 /// A table as CSV prints it.
 #[derive(Clone, Debug, Default)]
-pub struct CsvTable {
+pub(crate) struct CsvTable {
     /// File name without ending.
     pub name: String,
     /// Column names.
@@ -58,7 +58,7 @@ pub struct CsvTable {
 
 /// A cell of a CSV twin.
 #[derive(Clone, Debug)]
-pub enum CsvCell {
+pub(crate) enum CsvCell {
     /// Text from anywhere: defused, so that a spreadsheet does not run it.
     Text(String),
     /// A number of ours, kept as it is.
@@ -66,14 +66,14 @@ pub enum CsvCell {
 }
 
 /// What can be shown.
-pub trait Page: Template + Serialize {
+pub(crate) trait Page: Template + Serialize {
     /// The table of that name, or the page's main table.
     fn csv(&self, table: Option<&str>) -> CsvTable;
 }
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
-pub enum PageError {
+pub(crate) enum PageError {
     /// Nothing of that name in the books.
     #[error("{0}")]
     NotFound(String),
@@ -104,7 +104,7 @@ struct ErrorPage {
 
 impl Face {
     /// Splits the ending off a path segment: `openai.json` is `openai` as JSON.
-    pub fn split(segment: &str) -> (&str, Self) {
+    pub(crate) fn split(segment: &str) -> (&str, Self) {
         if let Some(stem) = segment.strip_suffix(".json") {
             (stem, Self::Json)
         } else if let Some(stem) = segment.strip_suffix(".csv") {
@@ -115,14 +115,14 @@ impl Face {
     }
 
     /// The face of a whole path.
-    pub fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &str) -> Self {
         Self::split(path).1
     }
 }
 
 impl Chrome {
     /// The surroundings of a page at `path` (without ending) with this query.
-    pub fn new(
+    pub(crate) fn new(
         state: &DashboardState,
         title: impl Into<String>,
         here: &'static str,
@@ -148,7 +148,11 @@ impl Chrome {
 ///
 /// # Errors
 /// [`PageError`] where writing fails.
-pub fn reply<P: Page>(face: Face, page: &P, table: Option<&str>) -> Result<Response, PageError> {
+pub(crate) fn reply<P: Page>(
+    face: Face,
+    page: &P,
+    table: Option<&str>,
+) -> Result<Response, PageError> {
     match face {
         Face::Html => Ok(html(page.render()?)),
         Face::Json => {
@@ -161,12 +165,12 @@ pub fn reply<P: Page>(face: Face, page: &P, table: Option<&str>) -> Result<Respo
 }
 
 /// A rendered template as an answer.
-pub fn html(text: String) -> Response {
+pub(crate) fn html(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
 /// Go there: the answer to a form.
-pub fn see_other(to: &str) -> Response {
+pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to.to_owned())]).into_response()
 }
 
@@ -188,12 +192,12 @@ fn csv_reply(table: &CsvTable) -> Result<Response, PageError> {
 
 impl CsvCell {
     /// Text, empty where there is none.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
     /// A number, empty where it is unknown.
-    pub fn number(number: Option<impl ToString>) -> Self {
+    pub(crate) fn number(number: Option<impl ToString>) -> Self {
         Self::Number(number.map(|number| number.to_string()).unwrap_or_default())
     }
 
@@ -210,7 +214,7 @@ impl CsvCell {
 
 impl PageError {
     /// The error as a page, or as JSON for a twin.
-    pub fn reply(&self, state: &DashboardState, face: Face) -> Response {
+    pub(crate) fn reply(&self, state: &DashboardState, face: Face) -> Response {
         let (status, heading) = match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "Not in the books"),
             Self::NotUnderstood(_) => (StatusCode::BAD_REQUEST, "That could not be read"),

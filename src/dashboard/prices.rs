@@ -23,7 +23,7 @@ use crate::store::read::AttemptFilter;
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "prices.html")]
-pub struct Prices {
+pub(crate) struct Prices {
     #[serde(skip)]
     chrome: Chrome,
     price_version: String,
@@ -77,7 +77,7 @@ struct VersionLine {
 }
 
 /// `GET /prices`, `/prices.json`, `/prices.csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     uri: Uri,
     QueryOf(query): QueryOf<Query>,

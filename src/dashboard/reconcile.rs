@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::months::{self, MonthStrip, reconcile_link};
+use crate::dashboard::one_month::read_body;
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
-use crate::dashboard::report::read_body;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::month_text;
 use crate::money::Currency;
@@ -22,7 +22,7 @@ use crate::store::months::{self as store, ReportRecord};
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "reconcile.html")]
-pub struct Reconcile {
+pub(crate) struct Reconcile {
     #[serde(skip)]
     chrome: Chrome,
     months: MonthStrip,
@@ -59,7 +59,7 @@ struct ReportLine {
 const MONTHS: usize = 12;
 
 /// `GET /reconcile`, `/reconcile.json`, `/reconcile.csv`.
-pub async fn show(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
+pub(crate) async fn show(State(state): State<Arc<DashboardState>>, uri: Uri) -> Response {
     let face = Face::of(uri.path());
     let answer = match make(&state).await {
         Ok(page) => page::reply(face, &page, None),

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::dashboard::closing::{ClosingView, closings};
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::months::late_data;
+use crate::dashboard::one_month::{find, read_body, read_month, suffix};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::report_empty::empty;
 use crate::dashboard::report_parts::{
@@ -22,7 +23,7 @@ use crate::dashboard::report_parts::{
 };
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
-use crate::period::{BillingPeriod, Timestamp};
+use crate::period::Timestamp;
 use crate::reconcile::finding::Finding;
 use crate::reconcile::report::Report;
 use crate::store::months::{self as store, ReportRecord};
@@ -30,7 +31,7 @@ use crate::store::months::{self as store, ReportRecord};
 /// The page of a report.
 #[derive(Template)]
 #[template(path = "report.html")]
-pub struct ReportPage {
+pub(crate) struct ReportPage {
     chrome: Chrome,
     members: BTreeMap<String, Box<RawValue>>,
     month: String,
@@ -64,7 +65,7 @@ struct Population {
 }
 
 /// `GET /reconcile/{provider}/{period}` with or without an ending.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path((provider, segment)): Path<(String, String)>,
     QueryOf(query): QueryOf<Query>,
@@ -89,36 +90,6 @@ async fn answer(
     };
     let table = query.get("table").map(String::as_str);
     page::reply(face, &lay_out(state, &record).await?, table)
-}
-
-pub(crate) fn read_month(text: &str) -> Result<BillingPeriod, PageError> {
-    text.parse().map_err(|error: crate::period::PeriodError| {
-        PageError::NotUnderstood(format!("{error}; the address ends in a month such as 2026-10."))
-    })
-}
-
-/// The newest report of the account; without an account, the only one or the first.
-pub(crate) async fn find(
-    state: &DashboardState,
-    provider: &str,
-    month: BillingPeriod,
-    account: &str,
-) -> Result<Option<ReportRecord>, PageError> {
-    let reports = store::reports(&state.books, month, month).await?;
-    Ok(reports
-        .into_iter()
-        .filter(|record| record.provider == provider)
-        .find(|record| account.is_empty() || record.account == account))
-}
-
-pub(crate) fn suffix(account: &str) -> String {
-    if account.is_empty() { String::new() } else { format!("account={}", encode_text(account)) }
-}
-
-pub(crate) fn read_body(record: &ReportRecord) -> Result<Report, PageError> {
-    serde_json::from_str(&record.body).map_err(|error| {
-        PageError::Twin(format!("report {} is not of this version: {error}", record.report))
-    })
 }
 
 async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<ReportPage, PageError> {

@@ -4,8 +4,8 @@ use askama::Template;
 use serde::Serialize;
 
 use crate::dashboard::format;
+use crate::dashboard::one_month::suffix;
 use crate::dashboard::page::{Chrome, CsvTable, Page, PageError};
-use crate::dashboard::report::suffix;
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{encode_text, month_text};
 use crate::period::BillingPeriod;
@@ -14,7 +14,7 @@ use crate::store::months as store;
 /// The page of a month without a report.
 #[derive(Template, Serialize)]
 #[template(path = "report_empty.html")]
-pub struct EmptyReport {
+pub(crate) struct EmptyReport {
     #[serde(skip)]
     chrome: Chrome,
     #[serde(skip)]

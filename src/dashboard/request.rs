@@ -26,7 +26,7 @@ use crate::store::request::{self as store, AttemptRecord, ChargeRecord};
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "request.html")]
-pub struct RequestPage {
+pub(crate) struct RequestPage {
     #[serde(skip)]
     chrome: Chrome,
     id: String,
@@ -59,7 +59,7 @@ struct SideView {
 
 /// One attempt as it is shown.
 #[derive(Clone, Debug, Serialize)]
-pub struct AttemptView {
+pub(crate) struct AttemptView {
     id: String,
     ordinal: u64,
     #[serde(serialize_with = "format::as_text")]
@@ -160,7 +160,7 @@ struct JournalView {
 }
 
 /// `GET /requests/{id}` with or without an ending.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     Path(segment): Path<String>,
 ) -> Response {

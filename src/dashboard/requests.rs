@@ -19,7 +19,7 @@ use crate::store::requests::{self as store, AttemptSearch};
 /// The page.
 #[derive(Template, Serialize)]
 #[template(path = "requests.html")]
-pub struct Requests {
+pub(crate) struct Requests {
     #[serde(skip)]
     chrome: Chrome,
     #[serde(skip)]
@@ -60,7 +60,7 @@ const PAGE_ROWS: u32 = 100;
 const MOST_ROWS: u32 = 10_000;
 
 /// `GET /requests`, `/requests.json`, `/requests.csv`.
-pub async fn show(
+pub(crate) async fn show(
     State(state): State<Arc<DashboardState>>,
     uri: Uri,
     QueryOf(query): QueryOf<Query>,

@@ -14,11 +14,11 @@ use crate::store::overview::{AttemptCell, SpendCell};
 
 /// Sums by currency; currencies never add.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Purse(BTreeMap<Currency, Amount>);
+pub(crate) struct Purse(BTreeMap<Currency, Amount>);
 
 /// One line of the breakdown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupSum {
+pub(crate) struct GroupSum {
     /// Value of the dimension.
     pub group: String,
     /// What the group spent.
@@ -39,7 +39,7 @@ pub struct GroupSum {
 
 /// One meter's sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MeterSum {
+pub(crate) struct MeterSum {
     /// What was counted.
     pub meter: Meter,
     /// Atoms, priced and unpriced.
@@ -52,7 +52,7 @@ pub struct MeterSum {
 
 /// What prompt caching saved, at the average input price of the same model in the same span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CacheSaving {
+pub(crate) struct CacheSaving {
     /// Reads at the input price, less what reads and the surcharge of writes cost.
     pub net: Purse,
     /// Tokens read.
@@ -63,7 +63,7 @@ pub struct CacheSaving {
 
 /// How the attempts ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AttemptSums {
+pub(crate) struct AttemptSums {
     /// All of them.
     pub attempts: u64,
     /// Ended in an error.
@@ -81,11 +81,11 @@ pub struct AttemptSums {
 }
 
 /// How many series a chart tells apart; the rest are drawn as one.
-pub const SERIES: usize = 7;
+pub(crate) const SERIES: usize = 7;
 
 impl GroupSum {
     /// What the group spent, in one currency; `None` where all of it is unknown.
-    pub fn spend(&self, currency: Currency) -> Option<Money> {
+    pub(crate) fn spend(&self, currency: Currency) -> Option<Money> {
         let spent = self.spent.of(currency);
         let is_unknown = self.without_price > 0 && spent.amount.is_zero();
         (!is_unknown).then_some(spent)
@@ -94,24 +94,24 @@ impl GroupSum {
 
 impl Purse {
     /// Adds a sum, saturating.
-    pub fn add(&mut self, currency: Currency, amount: Amount) {
+    pub(crate) fn add(&mut self, currency: Currency, amount: Amount) {
         let held = self.0.entry(currency).or_default();
         *held = [*held, amount].into_iter().sum();
     }
 
     /// The sum in one currency.
-    pub fn of(&self, currency: Currency) -> Money {
+    pub(crate) fn of(&self, currency: Currency) -> Money {
         Money::new(self.0.get(&currency).copied().unwrap_or_default(), currency)
     }
 
     /// The sums in other currencies.
-    pub fn besides(&self, currency: Currency) -> Vec<Money> {
+    pub(crate) fn besides(&self, currency: Currency) -> Vec<Money> {
         let others = self.0.iter().filter(|(held, amount)| **held != currency && !amount.is_zero());
         others.map(|(held, amount)| Money::new(*amount, *held)).collect()
     }
 
     /// The currency to lead with: the dollar where there is one.
-    pub fn leading(&self) -> Currency {
+    pub(crate) fn leading(&self) -> Currency {
         let first = self.0.keys().next().copied();
         if self.0.contains_key(&Currency::USD) {
             Currency::USD
@@ -122,12 +122,12 @@ impl Purse {
 }
 
 /// Whether a cell is on the provider's bill, as far as its rules are known.
-pub fn on_the_bill(billing_class: &str) -> bool {
+pub(crate) fn on_the_bill(billing_class: &str) -> bool {
     matches!(billing_class, "billed" | "uncertain")
 }
 
 /// Whether an outcome is an error: not a hang-up of the client, not an answer.
-pub fn is_error(outcome: &str) -> bool {
+pub(crate) fn is_error(outcome: &str) -> bool {
     !matches!(outcome, "completed" | "cache_hit" | "client_gone")
 }
 
@@ -140,7 +140,7 @@ fn is_unpriced(cell: &AttemptCell) -> bool {
 }
 
 /// The sum of cells that a predicate picks.
-pub fn total(cells: &[SpendCell], pick: impl Fn(&SpendCell) -> bool) -> Purse {
+pub(crate) fn total(cells: &[SpendCell], pick: impl Fn(&SpendCell) -> bool) -> Purse {
     let mut purse = Purse::default();
     for cell in cells.iter().filter(|cell| pick(cell)) {
         purse.add(cell.currency, cell.amount);
@@ -149,7 +149,7 @@ pub fn total(cells: &[SpendCell], pick: impl Fn(&SpendCell) -> bool) -> Purse {
 }
 
 /// The breakdown, largest spend first.
-pub fn groups(cells: &[SpendCell], attempts: &[AttemptCell], by: Currency) -> Vec<GroupSum> {
+pub(crate) fn groups(cells: &[SpendCell], attempts: &[AttemptCell], by: Currency) -> Vec<GroupSum> {
     let mut sums: BTreeMap<&str, GroupSum> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| on_the_bill(&cell.billing_class)) {
         let sum = sums.entry(&cell.group).or_default();
@@ -176,7 +176,7 @@ pub fn groups(cells: &[SpendCell], attempts: &[AttemptCell], by: Currency) -> Ve
 }
 
 /// Sums by meter, in the order of the vocabulary.
-pub fn meters(cells: &[SpendCell]) -> Vec<MeterSum> {
+pub(crate) fn meters(cells: &[SpendCell]) -> Vec<MeterSum> {
     let mut sums: BTreeMap<Meter, MeterSum> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| on_the_bill(&cell.billing_class)) {
         let sum = sums.entry(cell.meter).or_insert_with(|| MeterSum {
@@ -196,7 +196,7 @@ pub fn meters(cells: &[SpendCell]) -> Vec<MeterSum> {
 }
 
 /// Numbers of attempts by what matters about them.
-pub fn attempt_sums(cells: &[AttemptCell]) -> AttemptSums {
+pub(crate) fn attempt_sums(cells: &[AttemptCell]) -> AttemptSums {
     let mut sums = AttemptSums::default();
     for cell in cells {
         let n = cell.attempts;
@@ -213,7 +213,7 @@ pub fn attempt_sums(cells: &[AttemptCell]) -> AttemptSums {
 }
 
 /// Spend over time: one bucket of `grain_us` each, the largest groups apart, the rest together.
-pub fn series(
+pub(crate) fn series(
     cells: &[SpendCell],
     period: ChargePeriod,
     grain_us: i64,
@@ -248,7 +248,7 @@ pub fn series(
 }
 
 /// Net saving by prompt caching. It can be negative: writes that were never read.
-pub fn cache_saving(cells: &[SpendCell]) -> CacheSaving {
+pub(crate) fn cache_saving(cells: &[SpendCell]) -> CacheSaving {
     #[derive(Default)]
     struct Sides {
         input: (u128, i128),

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::bookkeeping::close::Month;
+use crate::bookkeeping::month::Month;
 use crate::bookkeeping::ties::{self, Proposal, TieError};
 use crate::dashboard::format;
 use crate::dashboard::page::{ACTOR, Face, PageError, see_other};
@@ -72,7 +72,10 @@ impl BilledName {
 }
 
 /// `POST /accounts/tie`: a person says that a credential is this key of the bill.
-pub async fn tie(State(state): State<Arc<DashboardState>>, Form(form): Form<Query>) -> Response {
+pub(crate) async fn tie(
+    State(state): State<Arc<DashboardState>>,
+    Form(form): Form<Query>,
+) -> Response {
     let word = |name: &str| form.get(name).map_or("", |text| text.trim());
     let (credential, subject) = (word("credential"), word("subject"));
     let credential = CredentialId::new(credential);

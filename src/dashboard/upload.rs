@@ -15,9 +15,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::bookkeeping::import::{
-    ExportBytes, ExportFile, ImportChoice, ImportError, Imported, import,
-};
+use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
+use crate::bookkeeping::import::{Imported, import};
 use crate::bookkeeping::preview::{Preview, in_one_drop, preview};
 use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;
@@ -66,7 +65,7 @@ struct ProblemView {
 }
 
 /// `POST /invoices/preview`: reads the files and stores nothing.
-pub async fn upload(State(state): State<Arc<DashboardState>>, request: Request) -> Response {
+pub(crate) async fn upload(State(state): State<Arc<DashboardState>>, request: Request) -> Response {
     let answer = match receive(request).await {
         Ok((files, account)) => make_preview(&state, files, account).await,
         Err(error) => Err(error),
@@ -78,7 +77,7 @@ pub async fn upload(State(state): State<Arc<DashboardState>>, request: Request) 
 }
 
 /// `POST /invoices/import`: imports what was previewed.
-pub async fn import_upload(
+pub(crate) async fn import_upload(
     State(state): State<Arc<DashboardState>>,
     Form(form): Form<Query>,
 ) -> Response {

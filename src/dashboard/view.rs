@@ -11,14 +11,14 @@ use crate::store::overview::Dimension;
 use crate::store::read::AttemptFilter;
 
 /// Value in the URL for "not said".
-pub const NONE: &str = "(none)";
+pub(crate) const NONE: &str = "(none)";
 
 /// The parameters of a URL.
-pub type Query = BTreeMap<String, String>;
+pub(crate) type Query = BTreeMap<String, String>;
 
 /// What is to be shown.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The attempts spoken of.
     pub filter: AttemptFilter,
     /// The earlier span of equal standing, for comparison.
@@ -33,7 +33,7 @@ pub struct View {
 
 /// One range a page offers.
 #[derive(Clone, Copy, Debug)]
-pub struct RangeChoice {
+pub(crate) struct RangeChoice {
     /// In the URL.
     pub value: &'static str,
     /// For people.
@@ -42,7 +42,7 @@ pub struct RangeChoice {
 
 /// One range, and the address of the page over it.
 #[derive(Clone, Debug)]
-pub struct RangeLink {
+pub(crate) struct RangeLink {
     /// For people.
     pub label: String,
     /// The page over this range.
@@ -53,7 +53,7 @@ pub struct RangeLink {
 
 /// One filter that is set, and the address without it.
 #[derive(Clone, Debug)]
-pub struct SetFilter {
+pub(crate) struct SetFilter {
     /// What is filtered.
     pub name: String,
     /// By which value.
@@ -63,7 +63,7 @@ pub struct SetFilter {
 }
 
 /// The ranges offered.
-pub const RANGES: &[RangeChoice] = &[
+pub(crate) const RANGES: &[RangeChoice] = &[
     RangeChoice { value: "today", label: "Today" },
     RangeChoice { value: "7d", label: "7 days" },
     RangeChoice { value: "last-week", label: "Last week" },
@@ -74,7 +74,7 @@ pub const RANGES: &[RangeChoice] = &[
 ];
 
 /// Parameters that narrow the attempts.
-pub const FILTERS: &[&str] =
+pub(crate) const FILTERS: &[&str] =
     &["provider", "model", "team", "app", "account", "credential", "status"];
 
 impl View {
@@ -82,7 +82,7 @@ impl View {
     ///
     /// # Errors
     /// [`PageError::NotUnderstood`] with the parameter that cannot be read.
-    pub fn read(query: &Query, now: Timestamp) -> Result<Self, PageError> {
+    pub(crate) fn read(query: &Query, now: Timestamp) -> Result<Self, PageError> {
         let query: Query = query
             .iter()
             .filter(|(_, value)| !value.trim().is_empty())
@@ -109,12 +109,12 @@ impl View {
     }
 
     /// A parameter as it was given.
-    pub fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
 
     /// The same view at another path with some parameters changed; an empty value takes one out.
-    pub fn link(&self, path: &str, changes: &[(&str, &str)]) -> String {
+    pub(crate) fn link(&self, path: &str, changes: &[(&str, &str)]) -> String {
         let mut query = self.query.clone();
         for name in ["before", "table", "limit"] {
             query.remove(name);
@@ -131,12 +131,12 @@ impl View {
     }
 
     /// The parameters as a query string.
-    pub fn query_text(&self) -> String {
+    pub(crate) fn query_text(&self) -> String {
         encode(&self.query)
     }
 
     /// The ranges offered, and the one shown if it is none of them.
-    pub fn range_links(&self, path: &str) -> Vec<RangeLink> {
+    pub(crate) fn range_links(&self, path: &str) -> Vec<RangeLink> {
         let offered = RANGES.iter().map(|choice| RangeLink {
             label: choice.label.to_owned(),
             link: self.link(path, &[("range", choice.value), ("from", ""), ("to", "")]),
@@ -152,12 +152,12 @@ impl View {
     }
 
     /// Whether the form of filters has something in it that the row of ranges does not show.
-    pub fn is_narrowed(&self) -> bool {
+    pub(crate) fn is_narrowed(&self) -> bool {
         self.range == "custom" || FILTERS.iter().any(|name| self.query.contains_key(*name))
     }
 
     /// The filters that are set.
-    pub fn set_filters(&self, path: &str) -> Vec<SetFilter> {
+    pub(crate) fn set_filters(&self, path: &str) -> Vec<SetFilter> {
         let set = FILTERS.iter().filter_map(|name| Some((*name, self.query.get(*name)?)));
         set.map(|(name, value)| SetFilter {
             name: name.to_owned(),
@@ -168,13 +168,13 @@ impl View {
     }
 
     /// The span in words: `1 Oct 2026 to 31 Oct 2026 (UTC)`.
-    pub fn period_text(&self) -> String {
+    pub(crate) fn period_text(&self) -> String {
         span_text(self.filter.period)
     }
 }
 
 /// A span of whole days in words, its last day included.
-pub fn span_text(period: ChargePeriod) -> String {
+pub(crate) fn span_text(period: ChargePeriod) -> String {
     let first = period.start.day();
     let last = period.end.plus_micros(-1).day();
     let print = |day: NaiveDate| day.format("%-d %b %Y").to_string();
@@ -186,7 +186,7 @@ pub fn span_text(period: ChargePeriod) -> String {
 }
 
 /// A parameter's text in a URL.
-pub fn encode_text(text: &str) -> String {
+pub(crate) fn encode_text(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(char::from(byte));
@@ -282,17 +282,17 @@ fn read_days(query: &Query, now: Timestamp) -> Result<(ChargePeriod, ChargePerio
 }
 
 /// A value of a dimension for people; what was not said is said to be so.
-pub fn named(value: &str) -> String {
+pub(crate) fn named(value: &str) -> String {
     if value.is_empty() { "not said".to_owned() } else { value.to_owned() }
 }
 
 /// A month in words: `October 2026`.
-pub fn month_text(month: BillingPeriod) -> String {
+pub(crate) fn month_text(month: BillingPeriod) -> String {
     month.first_day().format("%B %Y").to_string()
 }
 
 /// A day's label under a bar.
-pub fn bucket_text(at: Timestamp, grain_us: i64) -> String {
+pub(crate) fn bucket_text(at: Timestamp, grain_us: i64) -> String {
     if grain_us < DAY_US {
         at.to_datetime().format("%H:%M").to_string()
     } else {

@@ -47,7 +47,7 @@ pub struct Route {
 
 impl Route {
     /// Whether it makes the provider work in a way that is known, so that usage is looked for.
-    pub fn is_metered(&self) -> bool {
+    pub(crate) fn is_metered(&self) -> bool {
         self.purpose == Purpose::Call && self.endpoint != Endpoint::Other
     }
 }
@@ -67,7 +67,7 @@ impl Dialect {
 }
 
 /// Whether a path has its version twice, as a base URL that ends in `/v1` makes it.
-pub fn has_doubled_version(path: &str) -> bool {
+pub(crate) fn has_doubled_version(path: &str) -> bool {
     path.starts_with("/v1/v1/") || path == "/v1/v1"
 }
 

@@ -7,7 +7,7 @@ use super::members::{member, string_text};
 
 /// An error of ours, to be said in any dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnError<'a> {
+pub(crate) struct OwnError<'a> {
     /// The HTTP status it travels with; decides the dialect's own word for its kind.
     pub status: u16,
     /// A stable short name, such as `journal_unavailable`.
@@ -31,7 +31,7 @@ pub struct ErrorFacts {
 
 impl OwnError<'_> {
     /// The body of a JSON answer.
-    pub fn to_json(&self, dialect: Dialect) -> String {
+    pub(crate) fn to_json(&self, dialect: Dialect) -> String {
         let body = match dialect {
             Dialect::OpenAi => json!({"error": {
                 "message": self.message,
@@ -52,7 +52,7 @@ impl OwnError<'_> {
     }
 
     /// The event that says it inside a stream which has already begun.
-    pub fn to_event(&self, dialect: Dialect) -> String {
+    pub(crate) fn to_event(&self, dialect: Dialect) -> String {
         let body = self.to_json(dialect);
         match dialect {
             Dialect::OpenAi => format!("data: {body}\n\n"),
@@ -61,19 +61,8 @@ impl OwnError<'_> {
     }
 }
 
-/// Reads the kind of an error out of an answer of either dialect; `None` where the text carries
-/// no error object.
-pub fn read_error(dialect: Dialect, body: &[u8]) -> Option<ErrorFacts> {
-    let error = member(body, "error").filter(|value| *value != b"null")?;
-    let mut facts = error_facts(error);
-    if dialect == Dialect::OpenAi && facts.code.is_none() {
-        facts.code = member(body, "code").and_then(short_name);
-    }
-    Some(facts)
-}
-
 /// The facts of an error object, or of a bare string, which may be a message and is not kept.
-pub fn error_facts(error: &[u8]) -> ErrorFacts {
+pub(crate) fn error_facts(error: &[u8]) -> ErrorFacts {
     ErrorFacts {
         error_type: member(error, "type").and_then(short_name),
         code: member(error, "code").and_then(short_name),
@@ -81,7 +70,7 @@ pub fn error_facts(error: &[u8]) -> ErrorFacts {
 }
 
 /// A short name or number as text; longer or odder strings may carry content and are dropped.
-pub fn short_name(value: &[u8]) -> Option<String> {
+pub(crate) fn short_name(value: &[u8]) -> Option<String> {
     let text = match string_text(value) {
         Some(text) => text,
         None => std::str::from_utf8(value).ok().filter(|text| *text != "null")?.into(),
@@ -90,7 +79,7 @@ pub fn short_name(value: &[u8]) -> Option<String> {
 }
 
 /// Whether a text is a name a program chose: at most 64 letters, digits and `_ . : -`.
-pub fn is_short_name(text: &str) -> bool {
+pub(crate) fn is_short_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
     !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)
 }
@@ -149,14 +138,12 @@ mod tests {
 
     #[test]
     fn a_providers_message_is_not_kept() {
-        let body = br#"{"error":{"message":"you said: secret","type":"invalid_request_error",
-            "code":"context_length_exceeded"}}"#;
-        let facts = read_error(Dialect::OpenAi, body).unwrap();
+        let error = br#"{"message":"you said: secret","type":"invalid_request_error",
+            "code":"context_length_exceeded"}"#;
+        let facts = error_facts(error);
         assert_eq!(facts.error_type.as_deref(), Some("invalid_request_error"));
         assert_eq!(facts.code.as_deref(), Some("context_length_exceeded"));
-        let odd = br#"{"error":{"type":"you said: a secret","code":502}}"#;
-        let facts = read_error(Dialect::OpenAi, odd).unwrap();
+        let facts = error_facts(br#"{"type":"you said: a secret","code":502}"#);
         assert_eq!((facts.error_type, facts.code.as_deref()), (None, Some("502")));
-        assert_eq!(read_error(Dialect::OpenAi, br#"{"error":null}"#), None);
     }
 }

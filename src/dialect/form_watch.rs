@@ -9,7 +9,7 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// Looks at the heads of a form's parts, and at nothing between them.
 #[derive(Debug)]
-pub struct FormWatch {
+pub(crate) struct FormWatch {
     delimiter: Vec<u8>,
     /// The end of what was fed, where something may begin that is not whole yet.
     carried: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct FormWatch {
 
 impl FormWatch {
     /// Watches a form with this boundary.
-    pub fn new(boundary: &str) -> Self {
+    pub(crate) fn new(boundary: &str) -> Self {
         Self {
             delimiter: format!("--{boundary}").into_bytes(),
             carried: Vec::new(),
@@ -34,7 +34,7 @@ impl FormWatch {
     ///
     /// # Errors
     /// A field that may stand once only begins a second time in them. The body must not go on.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), DuplicateMember> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), DuplicateMember> {
         let mut joined = std::mem::take(&mut self.carried);
         let mut rest = if joined.is_empty() {
             bytes

@@ -28,16 +28,6 @@ pub struct Splice {
 }
 
 impl Splice {
-    /// The new content length in bytes.
-    pub fn len(&self) -> usize {
-        self.head.len() + self.piece.len() + self.tail.len()
-    }
-
-    /// Whether nothing is left to send; never true of a splice made here.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The pieces in the order they are sent.
     pub fn pieces(self) -> [Bytes; 3] {
         [self.head, self.piece, self.tail]
@@ -47,7 +37,7 @@ impl Splice {
 /// Whether a stream would not report its usage unasked: OpenAI's chat and legacy completions.
 /// Responses and Anthropic's messages always report. Where this is true and the body is spliced,
 /// the answer goes through [`crate::dialect::strip::UsageStripper`].
-pub fn is_needed(dialect: Dialect, endpoint: Endpoint, facts: &RequestFacts) -> bool {
+pub(crate) fn is_needed(dialect: Dialect, endpoint: Endpoint, facts: &RequestFacts) -> bool {
     let reports_on_request = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
     dialect == Dialect::OpenAi
         && reports_on_request
@@ -128,7 +118,7 @@ mod tests {
         match include_usage(&body).unwrap() {
             Injection::AsItIs => None,
             Injection::Spliced(splice) => {
-                let length = splice.len();
+                let length = splice.head.len() + splice.piece.len() + splice.tail.len();
                 let whole = splice.pieces().concat();
                 assert_eq!(whole.len(), length);
                 Some(String::from_utf8(whole).unwrap())

@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 /// How deep brackets may nest: as deep as the JSON parser that reads a value goes.
-pub const DEPTH_LIMIT: usize = 128;
+pub(crate) const DEPTH_LIMIT: usize = 128;
 
 /// Why a text could not be scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum MalformedJson {
 
 /// One member of an object: its key and where both stand in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
+pub(crate) struct Member<'a> {
     /// The key, unescaped.
     pub key: Cow<'a, str>,
     /// The value's text, without surrounding blanks.
@@ -42,14 +42,14 @@ pub struct Member<'a> {
 }
 
 /// The members of one object, in the order they stand. Stops after the first fault.
-pub struct Members<'a> {
+pub(crate) struct Members<'a> {
     text: &'a [u8],
     at: usize,
     state: ScanState,
 }
 
 /// The elements of one array, in the order they stand. Stops after the first fault.
-pub struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     text: &'a [u8],
     at: usize,
     state: ScanState,
@@ -64,7 +64,7 @@ enum ScanState {
 
 impl<'a> Members<'a> {
     /// Scans a text that should be one object.
-    pub fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
+    pub(crate) fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
         let at = after_opening(text, b'{')?;
         Ok(Self { text, at, state: ScanState::First })
     }
@@ -111,7 +111,7 @@ impl<'a> Iterator for Members<'a> {
 
 impl<'a> Elements<'a> {
     /// Scans a text that should be one array.
-    pub fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
+    pub(crate) fn of(text: &'a [u8]) -> Result<Self, MalformedJson> {
         let at = after_opening(text, b'[')?;
         Ok(Self { text, at, state: ScanState::First })
     }
@@ -144,14 +144,14 @@ impl<'a> Iterator for Elements<'a> {
 
 /// The value of one member; of several equal keys the last, as JSON parsers read them.
 /// `None` where the text is no object or has no such member.
-pub fn member<'a>(text: &'a [u8], key: &str) -> Option<&'a [u8]> {
+pub(crate) fn member<'a>(text: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let members = Members::of(text).ok()?;
     members.map_while(Result::ok).filter(|member| member.key == key).last().map(|m| m.value)
 }
 
 /// The text of a JSON string, borrowed where nothing is escaped; `None` for anything else.
 /// Bytes that are no UTF-8 are replaced, never refused: this text is only counted or compared.
-pub fn string_text(value: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn string_text(value: &[u8]) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if memchr::memchr(b'\\', inner).is_none() {
         return Some(String::from_utf8_lossy(inner));
@@ -163,7 +163,7 @@ pub fn string_text(value: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 /// A JSON whole number that is not negative; `None` for anything else.
-pub fn whole_number(value: &[u8]) -> Option<u64> {
+pub(crate) fn whole_number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 

@@ -1,11 +1,11 @@
 //! The wire formats, known once: where calls go, what they ask, how answers stream and fail.
 
 pub mod endpoint;
-pub mod error;
-pub mod form_watch;
+pub(crate) mod error;
+pub(crate) mod form_watch;
 pub mod inject;
-pub mod members;
-pub mod multipart;
+pub(crate) mod members;
+pub(crate) mod multipart;
 pub mod request;
-pub mod sse;
+pub(crate) mod sse;
 pub mod strip;

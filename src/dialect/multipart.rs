@@ -10,7 +10,7 @@ const MOST_PARTS: usize = 256;
 
 /// One short text field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextField<'a> {
+pub(crate) struct TextField<'a> {
     /// The field's name.
     pub name: &'a str,
     /// Its value.
@@ -18,7 +18,7 @@ pub struct TextField<'a> {
 }
 
 /// The boundary a content type names; `None` where it is no multipart form.
-pub fn boundary(content_type: &str) -> Option<String> {
+pub(crate) fn boundary(content_type: &str) -> Option<String> {
     let mut parameters = content_type.split(';');
     let kind = parameters.next()?.trim();
     if !kind.eq_ignore_ascii_case("multipart/form-data") {
@@ -33,7 +33,7 @@ pub fn boundary(content_type: &str) -> Option<String> {
 }
 
 /// Every short field that is no file. A field that stands twice is listed twice.
-pub fn text_fields<'a>(boundary: &str, body: &'a [u8]) -> Vec<TextField<'a>> {
+pub(crate) fn text_fields<'a>(boundary: &str, body: &'a [u8]) -> Vec<TextField<'a>> {
     let delimiter = format!("--{boundary}");
     let finder = memmem::Finder::new(&delimiter);
     let mut borders = finder
@@ -53,7 +53,7 @@ pub fn text_fields<'a>(boundary: &str, body: &'a [u8]) -> Vec<TextField<'a>> {
 
 /// What of the beginning of a body is whole parts: up to the last delimiter in it, so that no
 /// value is taken for whole that may go on.
-pub fn whole_parts<'a>(boundary: &str, beginning: &'a [u8]) -> &'a [u8] {
+pub(crate) fn whole_parts<'a>(boundary: &str, beginning: &'a [u8]) -> &'a [u8] {
     let delimiter = format!("\r\n--{boundary}");
     let end = memmem::rfind(beginning, delimiter.as_bytes()).unwrap_or(0);
     beginning.get(..end).unwrap_or_default()

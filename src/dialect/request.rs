@@ -106,14 +106,14 @@ impl RequestFacts {
     }
 
     /// Reads the beginning of a form whose files follow; `None` where the type names no form.
-    pub fn read_beginning(content_type: &str, beginning: &[u8]) -> Option<Self> {
+    pub(crate) fn read_beginning(content_type: &str, beginning: &[u8]) -> Option<Self> {
         let boundary = multipart::boundary(content_type)?;
         Some(Self::read_form(&boundary, multipart::whole_parts(&boundary, beginning)))
     }
 
     /// What selects a price, as far as the request tells it: `service_tier`, `speed`, `region`
     /// (from `inference_geo`) and `cache_retention`. The answer has the last word on each.
-    pub fn conditions(&self) -> Conditions {
+    pub(crate) fn conditions(&self) -> Conditions {
         let mut conditions = Conditions::default();
         let said = [
             ("service_tier", &self.service_tier),

@@ -1,11 +1,11 @@
 //! Reads server-sent events out of bytes that pass by in any slices, without touching them.
 
 /// An event larger than this is counted and skipped: no stream may fill the memory.
-pub const LARGEST_EVENT: usize = 32 * 1024 * 1024;
+pub(crate) const LARGEST_EVENT: usize = 32 * 1024 * 1024;
 
 /// What one event said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     /// The `event:` field; empty where there was none.
     pub name: &'a [u8],
     /// The `data:` lines, joined by line feeds.
@@ -15,7 +15,7 @@ pub struct Event<'a> {
 /// Finds events in a stream cut anywhere, even inside a character or between CR and LF. A part of
 /// a line is kept only until its rest arrives.
 #[derive(Debug)]
-pub struct EventScanner {
+pub(crate) struct EventScanner {
     limit: usize,
     line: Vec<u8>,
     name: Vec<u8>,
@@ -35,7 +35,7 @@ impl Default for EventScanner {
 
 impl EventScanner {
     /// A scanner that keeps at most `limit` bytes of one event.
-    pub const fn new(limit: usize) -> Self {
+    pub(crate) const fn new(limit: usize) -> Self {
         Self {
             limit,
             line: Vec::new(),
@@ -50,12 +50,12 @@ impl EventScanner {
     }
 
     /// How many events were too large to be read.
-    pub const fn skipped(&self) -> u64 {
+    pub(crate) const fn skipped(&self) -> u64 {
         self.skipped
     }
 
     /// Takes the next bytes and calls `on_event` for each event they complete.
-    pub fn feed(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {
         if self.after_carriage_return && !bytes.is_empty() {
             self.after_carriage_return = false;
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -77,7 +77,7 @@ impl EventScanner {
 
     /// The stream is over: an event whose closing blank line never came is given as it stands,
     /// since some servers leave it out and a cut stream's last words count.
-    pub fn finish(&mut self, mut on_event: impl FnMut(Event<'_>)) {
+    pub(crate) fn finish(&mut self, mut on_event: impl FnMut(Event<'_>)) {
         if !self.line.is_empty() {
             self.end_line(&[], &mut on_event);
         }
@@ -148,7 +148,7 @@ impl EventScanner {
 }
 
 /// The value of a line's field if it has that name, less the one blank after the colon.
-pub fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(name)? {
         [] => Some(&[]),
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),

@@ -17,7 +17,7 @@ use crate::usage::{Conditions, ReportedUsage, UsageFlag, UsageSource};
 
 /// What reads an answer.
 #[derive(Debug)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// A server-sent event stream, and what takes out of it what we put in.
     Stream(Box<UsageMeter>, Option<UsageStripper>),
     /// One JSON body.
@@ -36,7 +36,7 @@ pub enum Reading {
 
 /// What an answer is read by, once its first byte has told what it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Undecided {
+pub(crate) struct Undecided {
     dialect: Dialect,
     endpoint: Endpoint,
     status: u16,
@@ -46,7 +46,7 @@ pub struct Undecided {
 
 /// A compressed copy and what it holds once unpacked.
 #[derive(Debug)]
-pub struct PackedCopy {
+pub(crate) struct PackedCopy {
     encoding: String,
     copy: Vec<u8>,
     overlong: bool,
@@ -55,7 +55,7 @@ pub struct PackedCopy {
 
 /// What the caller asked, as far as reading the answer needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The formats.
     pub dialect: Dialect,
     /// The kind of call, and what it does with usage.
@@ -68,7 +68,7 @@ pub struct Asked<'a> {
 
 impl Reading {
     /// Chooses by status and headers.
-    pub fn choose(asked: Asked<'_>, status: u16, headers: &HeaderMap) -> Self {
+    pub(crate) fn choose(asked: Asked<'_>, status: u16, headers: &HeaderMap) -> Self {
         let plain = Self::choose_plain(asked, status, headers);
         match (content_encoding(headers), plain) {
             (_, plain @ (Self::Passed | Self::Opaque(_))) => plain,
@@ -113,7 +113,7 @@ impl Reading {
     }
 
     /// Takes the next bytes of the provider and returns what the caller gets of them.
-    pub fn feed(&mut self, bytes: Bytes) -> Bytes {
+    pub(crate) fn feed(&mut self, bytes: Bytes) -> Bytes {
         if let Self::Undecided(undecided) = self {
             let Some(first) = bytes.trim_ascii_start().first() else { return bytes };
             *self = undecided.decided_by(*first);
@@ -143,7 +143,7 @@ impl Reading {
     }
 
     /// What was held back of a stream that has ended.
-    pub fn held_back(&mut self) -> Bytes {
+    pub(crate) fn held_back(&mut self) -> Bytes {
         match self {
             Self::Stream(_, Some(stripper)) => stripper.finish(),
             _ => Bytes::new(),
@@ -151,12 +151,12 @@ impl Reading {
     }
 
     /// Whether the dialect's own last word has passed.
-    pub fn saw_end(&self) -> bool {
+    pub(crate) fn saw_end(&self) -> bool {
         matches!(self, Self::Stream(meter, _) if meter.saw_end())
     }
 
     /// Whether this is an event stream, whose upstream call is canceled when its client goes.
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         match self {
             Self::Stream(..) | Self::Undecided(Undecided { stream: true, .. }) => true,
             Self::Packed(packed) => packed.inside.is_stream(),
@@ -165,7 +165,7 @@ impl Reading {
     }
 
     /// Whether the rest is worth reading without a client.
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         match self {
             Self::Reply(_) | Self::Lines(_) => true,
             Self::Packed(packed) => packed.inside.is_drained(),
@@ -174,12 +174,12 @@ impl Reading {
     }
 
     /// Whether the body that passes is shorter than the provider's.
-    pub const fn strips(&self) -> bool {
+    pub(crate) const fn strips(&self) -> bool {
         matches!(self, Self::Stream(_, Some(_)) | Self::Undecided(Undecided { injected: true, .. }))
     }
 
     /// What the answer came to.
-    pub fn finish(
+    pub(crate) fn finish(
         self,
         end: StreamEnd,
         asked: Option<&RequestFacts>,
@@ -245,7 +245,7 @@ impl PackedCopy {
 }
 
 /// Facts of an answer of which only the usage is known.
-pub fn nothing_but(usage: ReportedUsage) -> StreamFacts {
+pub(crate) fn nothing_but(usage: ReportedUsage) -> StreamFacts {
     StreamFacts {
         usage,
         model_served: None,

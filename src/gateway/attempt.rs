@@ -21,7 +21,7 @@ use crate::pricing::charge::ValuationStatus;
 use crate::usage::{Conditions, ReportedUsage, UsageSource};
 
 /// What is known of an attempt besides the bytes.
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// What was placed.
     pub placed: Placed,
     /// What the request said.
@@ -43,7 +43,7 @@ pub struct Attempt {
 }
 
 /// What an attempt came to.
-pub struct Closed {
+pub(crate) struct Closed {
     /// Its cost in decimal text, where every meter was priced.
     pub cost: Option<String>,
     /// What is to be written, in this order.
@@ -54,7 +54,7 @@ pub struct Closed {
 
 impl Attempt {
     /// Notes bytes of its answer.
-    pub fn take(&mut self, bytes: &Bytes) {
+    pub(crate) fn take(&mut self, bytes: &Bytes) {
         if let Some(capture) = &mut self.capture {
             capture.answered(bytes);
         }
@@ -68,7 +68,12 @@ impl Attempt {
 
 /// Writes what an attempt came to: its settlement, and the correction of another attempt whose
 /// usage its answer brought.
-pub fn close(shared: &Shared, attempt: Attempt, reading: Option<Reading>, end: End) -> Closed {
+pub(crate) fn close(
+    shared: &Shared,
+    attempt: Attempt,
+    reading: Option<Reading>,
+    end: End,
+) -> Closed {
     let Attempt { placed, facts: asked, request, capture, tracked, sent, mut measured, .. } =
         attempt;
     measured.duration = sent.elapsed();

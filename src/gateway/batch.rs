@@ -12,7 +12,7 @@ const ALIKE_CONTEXT: u64 = 128_000;
 
 /// Adds up the usage of result lines.
 #[derive(Debug)]
-pub struct BatchReader {
+pub(crate) struct BatchReader {
     meter: BatchMeter,
     sum: Sum,
 }
@@ -28,18 +28,18 @@ struct Sum {
 
 impl BatchReader {
     /// For a result file of this dialect.
-    pub fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect) -> Self {
         Self { meter: BatchMeter::new(dialect), sum: Sum::default() }
     }
 
     /// Takes the next bytes.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let Self { meter, sum } = self;
         meter.feed(bytes, |line| sum.take(line));
     }
 
     /// What the lines come to; `None` where no line was a result, as in any other file.
-    pub fn finish(mut self, whole: bool) -> Option<ReportedUsage> {
+    pub(crate) fn finish(mut self, whole: bool) -> Option<ReportedUsage> {
         let Self { meter, sum } = &mut self;
         meter.finish(|line| sum.take(line));
         if self.sum.lines == 0 {

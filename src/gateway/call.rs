@@ -30,7 +30,7 @@ use crate::upstream::headers::for_caller;
 
 /// Places calls.
 #[derive(Clone)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     shared: Arc<Shared>,
 }
 
@@ -45,17 +45,17 @@ const COST: HeaderName = HeaderName::from_static("x-counterfoil-cost");
 
 impl Gateway {
     /// A gateway of these parts.
-    pub const fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
     /// What its calls share.
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// An id for a request that comes in now.
-    pub fn new_request_id(&self) -> RequestId {
+    pub(crate) fn new_request_id(&self) -> RequestId {
         RequestId::from_uuid(new_id(self.shared.clock.now()))
     }
 
@@ -63,7 +63,7 @@ impl Gateway {
     ///
     /// # Errors
     /// No answer of a provider can be passed on; every attempt that was sent is settled.
-    pub async fn place(
+    pub(crate) async fn place(
         &self,
         call: Call,
         body: CallBody,
@@ -75,7 +75,7 @@ impl Gateway {
     }
 
     /// Records a call that is answered here and not sent, such as an upgrade.
-    pub async fn refuse(&self, call: Call, error: CallError) -> FailedCall {
+    pub(crate) async fn refuse(&self, call: Call, error: CallError) -> FailedCall {
         let request = self.new_request_id();
         let intent = self.intent(request, &call, 0);
         let attempt = self.new_attempt(&intent, &call, false, None);

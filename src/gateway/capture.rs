@@ -10,21 +10,21 @@ use crate::period::Timestamp;
 use crate::store::captured::{CapturedCall, CapturedSide};
 
 /// What is kept of each side of a call, in bytes.
-pub const LARGEST_SIDE: usize = 256 * 1024;
+pub(crate) const LARGEST_SIDE: usize = 256 * 1024;
 
 /// Calls that may wait to be written: 32 MiB at most.
 const QUEUE: usize = 64;
 
 /// Hands captured calls to whoever writes them. Never waits.
 #[derive(Debug)]
-pub struct CaptureQueue {
+pub(crate) struct CaptureQueue {
     sender: mpsc::Sender<CapturedCall>,
     skipped: AtomicU64,
 }
 
 /// The copy of one attempt.
 #[derive(Debug)]
-pub struct Capture {
+pub(crate) struct Capture {
     request: RequestId,
     caller: String,
     days: u32,
@@ -34,14 +34,14 @@ pub struct Capture {
 
 impl CaptureQueue {
     /// A queue, and its other end.
-    pub fn new() -> (Self, mpsc::Receiver<CapturedCall>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<CapturedCall>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self { sender, skipped: AtomicU64::new(0) }, receiver)
     }
 
     /// Hands one over. Where the queue is full its content is not kept, and that is counted and
     /// said; the record of the call is another matter and complete.
-    pub fn hand_over(&self, call: CapturedCall) {
+    pub(crate) fn hand_over(&self, call: CapturedCall) {
         if call.asked.bytes == 0 && call.answer.bytes == 0 {
             return;
         }
@@ -54,16 +54,16 @@ impl CaptureQueue {
             tracing::warn!(skipped, why, "content of a call was not captured");
         }
     }
-
-    /// How many calls' content was not kept because too many waited.
-    pub fn skipped(&self) -> u64 {
-        self.skipped.load(Ordering::Relaxed)
-    }
 }
 
 impl Capture {
     /// A copy for a caller that is set to it, beginning with what it asked, where that was read.
-    pub fn begin(request: RequestId, caller: &str, days: u32, asked: Option<&Bytes>) -> Self {
+    pub(crate) fn begin(
+        request: RequestId,
+        caller: &str,
+        days: u32,
+        asked: Option<&Bytes>,
+    ) -> Self {
         let mut capture = Self {
             request,
             caller: caller.to_owned(),
@@ -78,12 +78,12 @@ impl Capture {
     }
 
     /// More of the answer.
-    pub fn answered(&mut self, bytes: &[u8]) {
+    pub(crate) fn answered(&mut self, bytes: &[u8]) {
         add(&mut self.answer, bytes);
     }
 
     /// The whole copy, once the attempt is settled.
-    pub fn end(self, attempt: AttemptId, at: Timestamp) -> CapturedCall {
+    pub(crate) fn end(self, attempt: AttemptId, at: Timestamp) -> CapturedCall {
         let Self { request, caller, days, asked, answer } = self;
         CapturedCall { attempt, request, caller, days, captured_at: at, asked, answer }
     }
@@ -129,11 +129,11 @@ mod tests {
         for _ in 0..QUEUE + 3 {
             queue.hand_over(ended(begun(Some(&ASKED))));
         }
-        assert_eq!((queue.skipped(), receiver.len()), (3, QUEUE));
+        assert_eq!((queue.skipped.load(Ordering::Relaxed), receiver.len()), (3, QUEUE));
         drop(receiver);
         queue.hand_over(ended(begun(Some(&ASKED))));
-        assert_eq!(queue.skipped(), 4);
+        assert_eq!(queue.skipped.load(Ordering::Relaxed), 4);
         queue.hand_over(ended(begun(None)));
-        assert_eq!(queue.skipped(), 4, "nothing to keep");
+        assert_eq!(queue.skipped.load(Ordering::Relaxed), 4, "nothing to keep");
     }
 }

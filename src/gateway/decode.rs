@@ -3,14 +3,14 @@
 use std::io::Read;
 
 /// The compressed copy that is kept: 8 MiB.
-pub const LARGEST_COPY: usize = 8 * 1024 * 1024;
+pub(crate) const LARGEST_COPY: usize = 8 * 1024 * 1024;
 
 /// What it may grow to: 64 MiB, whatever the compressed bytes promise.
 const LARGEST_PLAIN: u64 = 64 * 1024 * 1024;
 
 /// Decodes a body by the name in its `content-encoding`. What could be read before a fault or the
 /// end of the copy is returned; `None` where the encoding is not known or nothing could be read.
-pub fn plain(encoding: &str, packed: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn plain(encoding: &str, packed: &[u8]) -> Option<Vec<u8>> {
     match encoding {
         "gzip" | "x-gzip" => read_out(flate2::read::MultiGzDecoder::new(packed)),
         "deflate" => read_out(flate2::read::ZlibDecoder::new(packed))

@@ -5,7 +5,7 @@ use crate::names::{ProviderName, RequestId};
 /// A failed call: our id of it, how many attempts were made, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("request {request}: {error}")]
-pub struct FailedCall {
+pub(crate) struct FailedCall {
     /// The id of the reply header.
     pub request: RequestId,
     /// Attempts that were sent.
@@ -16,7 +16,7 @@ pub struct FailedCall {
 
 /// Why. The text is for the caller; it names no key, no header and no body.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// The journal took no intent, so nothing was sent.
     #[error(
         "the gateway's journal cannot take a record of this request now, so it was not sent; try \
@@ -79,11 +79,11 @@ pub enum CallError {
 }
 
 /// Seconds a client is asked to wait when the journal takes nothing.
-pub const RETRY_AFTER_S: u32 = 2;
+pub(crate) const RETRY_AFTER_S: u32 = 2;
 
 impl CallError {
     /// The HTTP status it travels with.
-    pub const fn status(&self) -> u16 {
+    pub(crate) const fn status(&self) -> u16 {
         match self {
             Self::JournalUnavailable => 503,
             Self::Unreachable { .. } | Self::Broken { .. } | Self::AnswerCut { .. } => 502,
@@ -94,7 +94,7 @@ impl CallError {
     }
 
     /// A stable short name.
-    pub const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::JournalUnavailable => "journal_unavailable",
             Self::Unreachable { .. } => "provider_unreachable",
@@ -109,7 +109,7 @@ impl CallError {
     }
 
     /// Seconds after which another try may help.
-    pub const fn retry_after_s(&self) -> Option<u32> {
+    pub(crate) const fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::JournalUnavailable => Some(RETRY_AFTER_S),
             _ => None,

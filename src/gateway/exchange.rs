@@ -21,7 +21,7 @@ use crate::upstream::client::{AnswerBody, PendingAnswer, SendError};
 use crate::upstream::headers::answer_facts;
 
 /// An attempt under way.
-pub struct Exchange {
+pub(crate) struct Exchange {
     shared: Arc<Shared>,
     state: State,
     /// What it cost, once settled and where every meter was priced.
@@ -43,7 +43,7 @@ enum State {
 type Commit = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What reading an answer gave.
-pub enum Piece {
+pub(crate) enum Piece {
     /// Bytes for the client.
     Bytes(Bytes),
     /// The answer is whole and its settlement under way; these are its last bytes. Where the
@@ -55,21 +55,21 @@ pub enum Piece {
 
 impl Exchange {
     /// An attempt whose intent is about to be committed.
-    pub fn begin(shared: Arc<Shared>, attempt: Box<Attempt>) -> Self {
+    pub(crate) fn begin(shared: Arc<Shared>, attempt: Box<Attempt>) -> Self {
         let running = shared.running.begin();
         let state = State::Intending(attempt);
         Self { shared, state, cost: None, drained: false, _running: running }
     }
 
     /// Its intent is where this says.
-    pub fn recorded(&mut self, at: Tracked) {
+    pub(crate) fn recorded(&mut self, at: Tracked) {
         if let State::Intending(attempt) = &mut self.state {
             attempt.tracked = at;
         }
     }
 
     /// Sends it.
-    pub fn sent(&mut self, answer: PendingAnswer) {
+    pub(crate) fn sent(&mut self, answer: PendingAnswer) {
         if let State::Intending(mut attempt) = std::mem::replace(&mut self.state, State::Settled) {
             attempt.sent = Instant::now();
             self.state = State::Waiting(attempt, answer);
@@ -77,12 +77,15 @@ impl Exchange {
     }
 
     /// It is not sent after all, and has no intent.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.state = State::Settled;
     }
 
     /// Waits for the provider's status and headers.
-    pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Parts, SendError>> {
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Parts, SendError>> {
         let State::Waiting(attempt, pending) = &mut self.state else {
             return Poll::Pending;
         };
@@ -108,7 +111,7 @@ impl Exchange {
     }
 
     /// How the answer is read, and how long it says it is.
-    pub fn reading(&self) -> Option<(&Reading, &AnswerBody)> {
+    pub(crate) fn reading(&self) -> Option<(&Reading, &AnswerBody)> {
         match &self.state {
             State::Reading(_, body, reading) => Some((reading, body)),
             _ => None,
@@ -116,12 +119,12 @@ impl Exchange {
     }
 
     /// Whether the answer has no body, or none that is left.
-    pub fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         self.reading().is_none_or(|(_, body)| body.is_end_stream())
     }
 
     /// Reads on. After [`Piece::Last`] or [`Piece::Cut`] await [`Self::settled`].
-    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         loop {
             let State::Reading(attempt, body, reading) = &mut self.state else {
                 return Poll::Ready(Piece::Last(Bytes::new(), None));
@@ -156,7 +159,7 @@ impl Exchange {
     }
 
     /// Ready once the settlement is committed.
-    pub fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Committing(commit) => ready!(commit.as_mut().poll(context)),
             State::Committed => {}
@@ -168,19 +171,19 @@ impl Exchange {
     }
 
     /// Waits until the settlement is committed.
-    pub async fn settled(&mut self) {
+    pub(crate) async fn settled(&mut self) {
         poll_fn(|context| self.poll_settled(context)).await;
     }
 
     /// Settles with what is there, and waits until that is committed.
-    pub async fn settle_and_wait(&mut self, end: End) {
+    pub(crate) async fn settle_and_wait(&mut self, end: End) {
         drop(self.settle(end));
         self.settled().await;
     }
 
     /// Settles with what is there, and hands out what is left of the answer's body.
     /// The settlement is on its way to the journal when this returns.
-    pub fn settle(&mut self, end: End) -> Option<AnswerBody> {
+    pub(crate) fn settle(&mut self, end: End) -> Option<AnswerBody> {
         failpoint::pass(Failpoint::AfterUsage);
         let (attempt, body, reading) = match std::mem::replace(&mut self.state, State::Settled) {
             State::Intending(attempt) | State::Waiting(attempt, _) => (attempt, None, None),
@@ -214,7 +217,7 @@ impl Exchange {
     }
 
     /// What it cost in decimal text, once it is settled and where every meter was priced.
-    pub fn cost(&mut self) -> Option<String> {
+    pub(crate) fn cost(&mut self) -> Option<String> {
         self.cost.take()
     }
 

@@ -16,7 +16,7 @@ use crate::upstream::headers::KeyPlacement;
 
 /// A provider as calls use it.
 #[derive(Clone, Debug)]
-pub struct Provider {
+pub(crate) struct Provider {
     /// Its name.
     pub name: ProviderName,
     /// Scheme, authority and path prefix.
@@ -28,7 +28,7 @@ pub struct Provider {
 }
 
 /// A call that `ingress` understood and let in.
-pub struct Call {
+pub(crate) struct Call {
     /// Who is called.
     pub provider: Arc<Provider>,
     /// Where to, in order.
@@ -55,7 +55,7 @@ pub struct Call {
 
 /// The key of an attempt.
 #[derive(Clone, Debug)]
-pub struct PayingKey {
+pub(crate) struct PayingKey {
     /// The key.
     pub secret: SecretString,
     /// The header it goes in.
@@ -65,7 +65,7 @@ pub struct PayingKey {
 }
 
 /// A caller's body.
-pub enum CallBody {
+pub(crate) enum CallBody {
     /// Read whole: metered.
     Whole(Bytes),
     /// Passed through as it comes, of this length where the caller said it.

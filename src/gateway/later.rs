@@ -15,7 +15,7 @@ use crate::store::later;
 
 /// An attempt whose usage is awaited.
 #[derive(Clone, Debug)]
-pub struct Awaited {
+pub(crate) struct Awaited {
     /// What was placed.
     pub placed: Placed,
     /// Its settlement so far.
@@ -24,7 +24,7 @@ pub struct Awaited {
 
 /// Everything that is awaited, and the batch results that were metered already.
 #[derive(Debug, Default)]
-pub struct LaterUsage {
+pub(crate) struct LaterUsage {
     awaited: Mutex<HashMap<(ProviderName, String), Awaited>>,
     batches: Mutex<HashSet<(ProviderName, String)>>,
 }
@@ -37,7 +37,7 @@ impl LaterUsage {
     ///
     /// # Errors
     /// The books could not be read.
-    pub async fn restored(books: &Books, now: Timestamp) -> Result<Self, StoreError> {
+    pub(crate) async fn restored(books: &Books, now: Timestamp) -> Result<Self, StoreError> {
         let since = Timestamp::from_micros(now.micros().saturating_sub(KEPT));
         let restored = Self::default();
         for call in later::awaited(books, since).await? {
@@ -64,7 +64,7 @@ impl LaterUsage {
     }
 
     /// An attempt begins to wait. Without an id in its answer nothing can ever settle it.
-    pub fn wait(&self, awaited: Awaited) {
+    pub(crate) fn wait(&self, awaited: Awaited) {
         if let Some(id) = awaited.settlement.provider_response_id.clone() {
             let key = (awaited.placed.provider.clone(), id);
             self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(key, awaited);
@@ -72,18 +72,13 @@ impl LaterUsage {
     }
 
     /// Takes the attempt that awaits this answer, so that nobody else settles it too.
-    pub fn take(&self, provider: &ProviderName, response_id: &str) -> Option<Awaited> {
+    pub(crate) fn take(&self, provider: &ProviderName, response_id: &str) -> Option<Awaited> {
         let key = (provider.clone(), response_id.to_owned());
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)
     }
 
-    /// How many are awaited.
-    pub fn awaited(&self) -> usize {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     /// Marks a batch's results as metered; false where they were already.
-    pub fn first_results(&self, provider: &ProviderName, id: &str) -> bool {
+    pub(crate) fn first_results(&self, provider: &ProviderName, id: &str) -> bool {
         let key = (provider.clone(), id.to_owned());
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
     }

@@ -1,19 +1,19 @@
 //! The live story: a call is placed, relayed, settled and counted.
 
-pub mod answer;
-pub mod attempt;
-pub mod batch;
-pub mod call;
-pub mod capture;
+pub(crate) mod answer;
+pub(crate) mod attempt;
+pub(crate) mod batch;
+pub(crate) mod call;
+pub(crate) mod capture;
 pub mod counting;
-pub mod decode;
-pub mod error;
-pub mod exchange;
-pub mod incoming;
-pub mod later;
-pub mod outgoing;
-pub mod record;
-pub mod relay;
-pub mod running;
-pub mod settle;
-pub mod shared;
+pub(crate) mod decode;
+pub(crate) mod error;
+pub(crate) mod exchange;
+pub(crate) mod incoming;
+pub(crate) mod later;
+pub(crate) mod outgoing;
+pub(crate) mod record;
+pub(crate) mod relay;
+pub(crate) mod running;
+pub(crate) mod settle;
+pub(crate) mod shared;

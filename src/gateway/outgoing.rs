@@ -12,7 +12,7 @@ use crate::upstream::body::UpstreamBody;
 use crate::upstream::headers::for_provider;
 
 /// A body on its way.
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// The body as it is sent.
     pub body: UpstreamBody,
     /// Its bytes for the count; `None` where nothing is counted.
@@ -28,7 +28,7 @@ impl Outgoing {
 }
 
 /// Prepares a body, and makes a chat stream report its usage where its caller did not ask.
-pub fn body(call: &Call, body: CallBody) -> Outgoing {
+pub(crate) fn body(call: &Call, body: CallBody) -> Outgoing {
     let whole = match body {
         CallBody::Whole(bytes) => bytes,
         CallBody::Streamed(body, _) => {
@@ -52,7 +52,7 @@ pub fn body(call: &Call, body: CallBody) -> Outgoing {
 ///
 /// # Errors
 /// Path or key make no request.
-pub fn request(call: &Call, body: UpstreamBody) -> Result<Request<UpstreamBody>, CallError> {
+pub(crate) fn request(call: &Call, body: UpstreamBody) -> Result<Request<UpstreamBody>, CallError> {
     let unusable = || CallError::UnusablePath { provider: call.provider.name.clone() };
     let url = format!("{}{}", call.provider.base_url, call.path_and_query);
     let uri: Uri = url.parse().map_err(|_| unusable())?;

@@ -12,7 +12,7 @@ use crate::period::{ChargePeriod, Timestamp};
 
 /// Writes an exchange's records.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     journal: Journal,
     clock: Clock,
     allow_untracked: bool,
@@ -21,7 +21,7 @@ pub struct Recorder {
 
 /// Whether an attempt is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tracked {
+pub(crate) enum Tracked {
     /// Its intent is committed under this number.
     As(i64),
     /// It passes without a record, as `on_journal_failure = "allow_untracked"` permits.
@@ -38,7 +38,7 @@ struct UntrackedSpan {
 
 impl Recorder {
     /// A hand on this journal.
-    pub const fn new(journal: Journal, clock: Clock, allow_untracked: bool) -> Self {
+    pub(crate) const fn new(journal: Journal, clock: Clock, allow_untracked: bool) -> Self {
         Self { journal, clock, allow_untracked, untracked: Mutex::new(None) }
     }
 
@@ -46,7 +46,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The journal did not take it and calls are not to pass untracked.
-    pub async fn intent(&self, entry: &Entry) -> Result<Tracked, JournalError> {
+    pub(crate) async fn intent(&self, entry: &Entry) -> Result<Tracked, JournalError> {
         match self.journal.commit(entry).await {
             Ok(committed) => {
                 self.close_untracked_span();
@@ -68,7 +68,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The journal failed for good.
-    pub async fn synced(&self, tracked: Tracked) -> Result<(), JournalError> {
+    pub(crate) async fn synced(&self, tracked: Tracked) -> Result<(), JournalError> {
         match tracked {
             Tracked::As(n) => self.journal.synced(n).await,
             Tracked::Not => Ok(()),
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// Commits a settlement or correction, however long the queue.
-    pub async fn settle(&self, entry: &Entry) {
+    pub(crate) async fn settle(&self, entry: &Entry) {
         loop {
             match self.journal.commit(entry).await {
                 Ok(_) => return,
@@ -102,7 +102,7 @@ impl Recorder {
     }
 
     /// Hands over an entry nobody waits for. Says in the log when it is dropped.
-    pub fn later(&self, entry: &Entry) {
+    pub(crate) fn later(&self, entry: &Entry) {
         if let Err(error) = self.journal.append_later(entry) {
             let attempt = entry.attempt().map(|id| id.to_string());
             tracing::error!(%error, kind = entry.kind().as_str(), ?attempt, "a record was dropped");
@@ -120,7 +120,7 @@ impl Recorder {
     }
 
     /// The journal is back, or the process ends: what passed meanwhile is written down as a gap.
-    pub fn close_untracked_span(&self) {
+    pub(crate) fn close_untracked_span(&self) {
         let ended = self.untracked.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(span) = ended {
             let end = Timestamp::from_micros(span.last.micros() + 1);

@@ -17,7 +17,7 @@ use crate::names::{ProviderName, RequestId};
 use crate::upstream::client::AnswerBody;
 
 /// The body of a reply.
-pub enum RelayBody {
+pub(crate) enum RelayBody {
     /// Already whole and settled.
     Whole(Option<Bytes>),
     /// Passing.
@@ -25,7 +25,7 @@ pub enum RelayBody {
 }
 
 /// An answer that passes while the client reads it.
-pub struct Passing {
+pub(crate) struct Passing {
     exchange: Exchange,
     /// Read before it was known that the answer is long.
     ahead: VecDeque<Bytes>,
@@ -40,7 +40,7 @@ pub struct Passing {
 }
 
 /// How a fault in the middle is told to a client that has already begun to read.
-pub struct FaultWords {
+pub(crate) struct FaultWords {
     /// The caller's dialect.
     pub dialect: Dialect,
     /// Who answered.
@@ -76,11 +76,11 @@ struct IdleLimit {
 /// A reply that broke in the middle: the connection is closed without its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the provider's answer broke in the middle")]
-pub struct BrokenAnswer;
+pub(crate) struct BrokenAnswer;
 
 impl Passing {
     /// Relays what an exchange reads, after what was read ahead of it.
-    pub fn new(
+    pub(crate) fn new(
         exchange: Exchange,
         ahead: VecDeque<Bytes>,
         idle: std::time::Duration,

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Counts what runs.
 #[derive(Clone, Debug, Default)]
-pub struct Running {
+pub(crate) struct Running {
     calls: Arc<Calls>,
 }
 
@@ -19,24 +19,24 @@ struct Calls {
 
 /// One running thing; it has ended when this is dropped.
 #[derive(Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     calls: Arc<Calls>,
 }
 
 impl Running {
     /// One more.
-    pub fn begin(&self) -> InFlight {
+    pub(crate) fn begin(&self) -> InFlight {
         self.calls.count.fetch_add(1, Ordering::AcqRel);
         InFlight { calls: Arc::clone(&self.calls) }
     }
 
     /// How many run now.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.calls.count.load(Ordering::Acquire)
     }
 
     /// Waits until none runs.
-    pub async fn idle(&self) {
+    pub(crate) async fn idle(&self) {
         loop {
             let ended = self.calls.ended.notified();
             // Looked at only once the notice is awaited, so that none is missed.

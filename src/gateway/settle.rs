@@ -14,7 +14,7 @@ use crate::usage::{ReportedUsage, UsageFlag, UsageSource};
 
 /// What of an intent its settlement needs.
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// The attempt.
     pub attempt: AttemptId,
     /// When it was sent.
@@ -31,7 +31,7 @@ pub struct Placed {
 
 impl Placed {
     /// From the intent and what its path is.
-    pub fn of(intent: &Intent, route: Route) -> Self {
+    pub(crate) fn of(intent: &Intent, route: Route) -> Self {
         Self {
             attempt: intent.attempt,
             started_at: intent.started_at,
@@ -43,7 +43,7 @@ impl Placed {
     }
 
     /// The model prices are taken for.
-    pub fn model_priced(&self, served: Option<&ModelName>) -> ModelName {
+    pub(crate) fn model_priced(&self, served: Option<&ModelName>) -> ModelName {
         let known = served.or(self.model_requested.as_ref());
         known.cloned().unwrap_or_else(|| ModelName::from(""))
     }
@@ -51,7 +51,7 @@ impl Placed {
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The provider's answer came whole.
     Whole,
     /// The client had gone, and the answer was read to its end all the same.
@@ -70,7 +70,7 @@ pub enum End {
 
 /// What was measured of an exchange.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// The provider's status, where it answered.
     pub status: Option<u16>,
     /// From sending to the first byte of the body.
@@ -85,7 +85,7 @@ pub struct Measured {
 
 /// Writes the settlement. `facts` is what the answer told, `None` where there was none; `rate`
 /// prices usage for a model.
-pub fn settlement(
+pub(crate) fn settlement(
     placed: &Placed,
     end: End,
     measured: Measured,
@@ -133,7 +133,7 @@ pub fn settlement(
 
 /// Whether the provider bills this, as far as its rules are known
 /// (`reference/usage-and-pricing.md` 2.5).
-pub fn billing_class(
+pub(crate) fn billing_class(
     placed: &Placed,
     end: End,
     status: Option<u16>,

@@ -21,7 +21,7 @@ use crate::usage::ReportedUsage;
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug)]
-pub struct CallLimits {
+pub(crate) struct CallLimits {
     /// To the provider's headers.
     pub headers: Duration,
     /// Between two pieces.
@@ -31,7 +31,7 @@ pub struct CallLimits {
 }
 
 /// What every call shares.
-pub struct Shared {
+pub(crate) struct Shared {
     /// The hand on the journal.
     pub recorder: Recorder,
     /// The way out.
@@ -58,7 +58,7 @@ pub struct Shared {
 
 impl Shared {
     /// Hands a job to the counting threads, unless they have been stopped.
-    pub fn count(&self, job: CountingJob) {
+    pub(crate) fn count(&self, job: CountingJob) {
         let counting = self.counting.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counting) = &*counting {
             counting.try_submit(job);
@@ -66,12 +66,12 @@ impl Shared {
     }
 
     /// Takes the counting threads, to stop them.
-    pub fn take_counting(&self) -> Option<CountingPool> {
+    pub(crate) fn take_counting(&self) -> Option<CountingPool> {
         self.counting.write().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Prices usage with the table held at this moment, for an instant.
-    pub fn rate(
+    pub(crate) fn rate(
         &self,
         provider: &ProviderName,
         model: &ModelName,

@@ -38,7 +38,7 @@ struct Resumed {
 }
 
 /// Whether the body is a form that may hold files.
-pub fn is_form(headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     content_type(headers).trim_start().to_ascii_lowercase().starts_with("multipart/")
 }
 
@@ -47,7 +47,7 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 /// # Errors
 /// The body ended before its announced length, or has a field twice that may stand once. Where the
 /// second one comes later the body that is handed on breaks there.
-pub async fn begin(
+pub(crate) async fn begin(
     headers: &HeaderMap,
     mut body: Body,
 ) -> Result<(CallBody, RequestFacts), Refusal> {

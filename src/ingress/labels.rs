@@ -13,7 +13,7 @@ const MOST_TAGS: usize = 32;
 
 /// Reads the labels. A proved team stands over every claim; the path stands over the headers,
 /// the headers over the body.
-pub fn read(
+pub(crate) fn read(
     path: &NativePath<'_>,
     headers: &HeaderMap,
     body_user: Option<&str>,

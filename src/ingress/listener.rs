@@ -20,7 +20,11 @@ use crate::ingress::framing::{Framed, LARGEST_HEAD};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Accepts until told to stop, then lets open connections finish their request.
-pub async fn listen(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn listen(
+    listener: TcpListener,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     let each = stopped.clone();
     loop {
@@ -64,6 +68,6 @@ async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Recei
 }
 
 /// Resolves when the gateway is to end, or is gone.
-pub async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+pub(crate) async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     drop(stopped.wait_for(|stop| *stop).await);
 }

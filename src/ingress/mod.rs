@@ -1,8 +1,8 @@
 //! A client's request arrives: who is calling, what is asked, and the reply in the caller's dialect.
 
-pub mod form;
+pub(crate) mod form;
 mod framing;
-pub mod labels;
-pub mod listener;
-pub mod native;
-pub mod reply;
+pub(crate) mod labels;
+pub(crate) mod listener;
+pub(crate) mod native;
+pub(crate) mod reply;

@@ -32,7 +32,7 @@ use crate::upstream::headers::KeyPlacement;
 
 /// What the routes need.
 #[derive(Clone)]
-pub struct Ingress {
+pub(crate) struct Ingress {
     parts: Arc<Parts>,
 }
 
@@ -46,7 +46,7 @@ struct Parts {
 }
 
 /// What the routes are built of.
-pub struct IngressOptions {
+pub(crate) struct IngressOptions {
     /// Places the calls.
     pub gateway: Gateway,
     /// Who can be called.
@@ -70,7 +70,7 @@ const MOST_READ_ON: usize = 256 * 1024 * 1024;
 const READ_ON_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The routes of the proxy.
-pub fn router(options: IngressOptions) -> Router {
+pub(crate) fn router(options: IngressOptions) -> Router {
     let named = |provider: Provider| (provider.name.as_str().to_owned(), Arc::new(provider));
     let parts = Parts {
         gateway: options.gateway,

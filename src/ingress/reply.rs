@@ -13,7 +13,7 @@ use crate::names::RequestId;
 
 /// An error that is answered before a call was placed.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// A stable short name.
@@ -24,7 +24,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// In this dialect. Nothing was sent and nothing is on record; the id is in the log.
-    pub fn reply(&self, dialect: Dialect, request: RequestId) -> Response {
+    pub(crate) fn reply(&self, dialect: Dialect, request: RequestId) -> Response {
         let request = request.to_string();
         let error = OwnError {
             status: self.status,
@@ -41,7 +41,7 @@ impl Refusal {
 }
 
 /// A call that failed, in this dialect.
-pub fn failed(dialect: Dialect, failed: &FailedCall) -> Response {
+pub(crate) fn failed(dialect: Dialect, failed: &FailedCall) -> Response {
     let request = failed.request.to_string();
     let status = failed.error.status();
     let message = failed.error.to_string();

@@ -14,7 +14,7 @@ use crate::money::Currency;
 use crate::period::ChargePeriod;
 
 /// Decimals the Console prints; fewer means that something between cut or reformatted the cell.
-pub const CONSOLE_DECIMALS: u32 = 2;
+pub(crate) const CONSOLE_DECIMALS: u32 = 2;
 
 /// The columns both exports share.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Shared {
 
 /// Reads the rows of a cost export, of any of its seven headers.
 #[derive(Debug)]
-pub struct CostRows {
+pub(crate) struct CostRows {
     shared: Shared,
     model: Option<usize>,
     token_type: Option<usize>,
@@ -44,7 +44,7 @@ pub struct CostRows {
 
 /// Reads the rows of a tokens export, daily or hourly.
 #[derive(Debug)]
-pub struct TokenRows {
+pub(crate) struct TokenRows {
     shared: Shared,
     model: Option<usize>,
     columns: Vec<(Option<usize>, Meter)>,
@@ -123,7 +123,7 @@ fn is_long_context(band: &str) -> Option<bool> {
 
 impl CostRows {
     /// Finds the columns.
-    pub fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let column = |name: &str| header.column(name);
         Self {
             shared: Shared::new(header),
@@ -139,7 +139,7 @@ impl CostRows {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         row: u64,
         cells: RawCells<'_>,
@@ -237,7 +237,7 @@ fn meter_of(token_type: Option<&str>, cost_type: Option<&str>) -> Option<Meter> 
 
 impl TokenRows {
     /// Finds the columns.
-    pub fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let column = |name: &str| header.column(name);
         Self {
             shared: Shared::new(header),
@@ -258,7 +258,7 @@ impl TokenRows {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         row: u64,
         cells: RawCells<'_>,

@@ -12,23 +12,23 @@ use crate::invoice::foreign;
 use crate::invoice::refusal::{InStream, Refusal, excerpt};
 
 /// Bytes of a compressed file that are opened at most: 50 MiB.
-pub const COMPRESSED_LIMIT: u64 = 50 << 20;
+pub(crate) const COMPRESSED_LIMIT: u64 = 50 << 20;
 /// Bytes that come out of a compressed file at most: 1 GiB. Plain files have no limit; they are
 /// read in constant memory.
-pub const UNPACKED_LIMIT: u64 = 1 << 30;
+pub(crate) const UNPACKED_LIMIT: u64 = 1 << 30;
 /// Bytes out per byte in at most, once [`RATIO_FLOOR`] bytes came out.
-pub const RATIO_LIMIT: u64 = 200;
+pub(crate) const RATIO_LIMIT: u64 = 200;
 /// Below this, a high ratio is only a short repetitive file: 16 MiB.
-pub const RATIO_FLOOR: u64 = 16 << 20;
+pub(crate) const RATIO_FLOOR: u64 = 16 << 20;
 /// Entries of a zip that are looked at, at most.
-pub const ENTRY_LIMIT: usize = 256;
+pub(crate) const ENTRY_LIMIT: usize = 256;
 
 /// Bytes looked at to tell what a file is.
 const SNIFFED: usize = 4_096;
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
 /// A dropped file, opened as far as needed to know its parts.
-pub struct Dropped<R> {
+pub(crate) struct Dropped<R> {
     parts: Vec<String>,
     packing: Packing<R>,
 }
@@ -44,7 +44,7 @@ impl<R: Read + Seek> Dropped<R> {
     ///
     /// # Errors
     /// A [`Refusal`] for archives beyond the limits, without a CSV or damaged, and for spreadsheets.
-    pub fn open(file_name: &str, mut source: R) -> Result<Self, Refusal> {
+    pub(crate) fn open(file_name: &str, mut source: R) -> Result<Self, Refusal> {
         let bytes = source.seek(SeekFrom::End(0))?;
         source.seek(SeekFrom::Start(0))?;
         let mut magic = Vec::new();
@@ -102,7 +102,7 @@ impl<R: Read + Seek> Dropped<R> {
     }
 
     /// The names of the files inside, without folders; one for a plain file or a gzip.
-    pub fn parts(&self) -> &[String] {
+    pub(crate) fn parts(&self) -> &[String] {
         &self.parts
     }
 
@@ -110,7 +110,7 @@ impl<R: Read + Seek> Dropped<R> {
     ///
     /// # Errors
     /// A [`Refusal`] if the part holds no CSV; the limits raise theirs from the reader.
-    pub fn unpack(&mut self, index: usize) -> Result<Box<dyn Read + '_>, Refusal> {
+    pub(crate) fn unpack(&mut self, index: usize) -> Result<Box<dyn Read + '_>, Refusal> {
         match &mut self.packing {
             Packing::Plain(source) => {
                 source.seek(SeekFrom::Start(0))?;

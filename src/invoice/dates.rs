@@ -8,7 +8,7 @@ use crate::period::{ChargePeriod, HOUR_US, Timestamp};
 
 /// How wide a row's bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BucketWidth {
+pub(crate) enum BucketWidth {
     /// One minute.
     Minute,
     /// One hour.
@@ -28,7 +28,7 @@ const PLAUSIBLE_EPOCH: std::ops::Range<i64> = 1_420_070_400..4_102_444_800;
 ///
 /// # Errors
 /// A sentence that names the cell.
-pub fn epoch_seconds(cell: &str) -> Result<Timestamp, String> {
+pub(crate) fn epoch_seconds(cell: &str) -> Result<Timestamp, String> {
     let text = trimmed(cell);
     let whole = text.strip_suffix(".0").unwrap_or(text);
     let digits = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
@@ -47,7 +47,7 @@ pub fn epoch_seconds(cell: &str) -> Result<Timestamp, String> {
 ///
 /// # Errors
 /// A sentence that names the cell.
-pub fn iso_instant(cell: &str) -> Result<Timestamp, String> {
+pub(crate) fn iso_instant(cell: &str) -> Result<Timestamp, String> {
     let text = trimmed(cell);
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(Timestamp::from_micros(instant.timestamp_micros()));
@@ -63,7 +63,7 @@ pub fn iso_instant(cell: &str) -> Result<Timestamp, String> {
 /// # Errors
 /// A sentence that names the cell; day-first and month-first spellings are refused, since nothing
 /// tells them apart.
-pub fn utc_day_or_hour(cell: &str) -> Result<(ChargePeriod, BucketWidth), String> {
+pub(crate) fn utc_day_or_hour(cell: &str) -> Result<(ChargePeriod, BucketWidth), String> {
     let text = trimmed(cell);
     let refused = || {
         let spreadsheet = if text.contains('/') || text.contains('.') {
@@ -92,7 +92,7 @@ pub fn utc_day_or_hour(cell: &str) -> Result<(ChargePeriod, BucketWidth), String
 }
 
 /// Reads `2026-08-04` strictly: four, two and two digits.
-pub fn iso_day(text: &str) -> Option<NaiveDate> {
+pub(crate) fn iso_day(text: &str) -> Option<NaiveDate> {
     let bytes = text.as_bytes();
     let shaped = bytes.len() == 10
         && bytes.iter().enumerate().all(|(index, byte)| {
@@ -109,7 +109,7 @@ pub fn iso_day(text: &str) -> Option<NaiveDate> {
 
 /// The days a file's name promises, both inside: `cost_2026-08-01_2026-08-31.csv`,
 /// `claude_api_cost_2026_06_18_to_2026_07_05.csv`, `claude_api_tokens_2026_02.csv`.
-pub fn named_days(file_name: &str) -> Option<(NaiveDate, NaiveDate)> {
+pub(crate) fn named_days(file_name: &str) -> Option<(NaiveDate, NaiveDate)> {
     let numbers: Vec<u32> = file_name
         .split(|letter: char| !letter.is_ascii_digit())
         .filter(|digits| !digits.is_empty())
@@ -129,7 +129,7 @@ pub fn named_days(file_name: &str) -> Option<(NaiveDate, NaiveDate)> {
 }
 
 /// How wide a period is.
-pub fn width_of(period: ChargePeriod) -> BucketWidth {
+pub(crate) fn width_of(period: ChargePeriod) -> BucketWidth {
     let micros = period.end.micros() - period.start.micros();
     let midnight = period.start == Timestamp::start_of(period.start.day());
     match micros {

@@ -15,18 +15,19 @@ use crate::invoice::summary::{RowCounts, Summary};
 pub const UNGROUPED_ADVICE: &str = "imported as one total per day; it names no model, so only the total can be compared; export \
      again grouped by line item, it will replace this.";
 /// What is said of every file without a total of its own.
-pub const UNPROVED: &str = "completeness cannot be proved: the export has no total of its own";
+pub(crate) const UNPROVED: &str =
+    "completeness cannot be proved: the export has no total of its own";
 
 /// The last column, where a cut leaves no other trace: decimals its numbers print, at least.
 #[derive(Debug)]
-pub struct LastCell {
+pub(crate) struct LastCell {
     column: Option<usize>,
     fewest_decimals: Option<u32>,
 }
 
 impl LastCell {
     /// Watches the last column if it holds numbers.
-    pub fn new(format: ExportFormat, header: &Header) -> Self {
+    pub(crate) fn new(format: ExportFormat, header: &Header) -> Self {
         let numeric = header.names.last().is_some_and(|name| {
             ["_usd", "_tokens", "_count"].iter().any(|ending| name.ends_with(ending))
                 || ["amount_value", "quantity", "images", "characters", "seconds"]
@@ -42,7 +43,7 @@ impl LastCell {
     /// # Errors
     /// A fault where a number that ends the file prints fewer decimals than every other of its
     /// column: it was cut.
-    pub fn check(&mut self, cells: RawCells<'_>, cut: bool) -> Result<(), RowFault> {
+    pub(crate) fn check(&mut self, cells: RawCells<'_>, cut: bool) -> Result<(), RowFault> {
         let Some(column) = self.column else { return Ok(()) };
         let Some(cell) = cells.text(Some(column)) else { return Ok(()) };
         let decimals = numbers::decimals_of(&cell.replace(',', "."));
@@ -62,7 +63,7 @@ impl LastCell {
 }
 
 /// What a person should know of a file that was read to its end.
-pub fn warnings<R: Read>(
+pub(crate) fn warnings<R: Read>(
     format: ExportFormat,
     header: &Header,
     text: &TextStream<R>,
@@ -117,7 +118,7 @@ pub fn warnings<R: Read>(
 }
 
 /// Says what the days of a file give reason to doubt.
-pub fn about_days(format: ExportFormat, summary: &mut Summary) {
+pub(crate) fn about_days(format: ExportFormat, summary: &mut Summary) {
     let (Some(first), Some(last)) = (summary.first_day(), summary.last_day()) else { return };
     let continuous = format.provider() == "openai";
     if continuous && !summary.missing_days.is_empty() {

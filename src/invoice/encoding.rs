@@ -9,7 +9,7 @@ use crate::invoice::refusal::Refusal;
 
 /// How a file's text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextEncoding {
+pub(crate) enum TextEncoding {
     /// UTF-8 (ASCII included) or a single-byte encoding; the records tell them apart.
     Bytes,
     /// UTF-16, low byte first.
@@ -20,7 +20,7 @@ pub enum TextEncoding {
 
 /// Which text the bytes of a file's records are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Letters {
+pub(crate) enum Letters {
     /// Nothing but ASCII so far, which every encoding shares.
     #[default]
     Ascii,
@@ -32,15 +32,15 @@ pub enum Letters {
 
 /// The line that follows the last line of a file. A parser that sees it as a record of its own
 /// has closed every quote; one that finds it inside a field has not.
-pub const END_MARK: &str = "\u{1e}end of export\u{1e}";
+pub(crate) const END_MARK: &str = "\u{1e}end of export\u{1e}";
 /// Bytes a record may have: an unclosed quote must not gather the rest of the file in memory.
-pub const RECORD_LIMIT: u64 = 1 << 20;
+pub(crate) const RECORD_LIMIT: u64 = 1 << 20;
 
 const CHUNK: usize = 1 << 16;
 
 /// The text of a file without byte order mark and out of UTF-16, followed by [`END_MARK`] on a line
 /// of its own. Other bytes pass through as they are, straight into the parser's buffer.
-pub struct TextStream<R> {
+pub(crate) struct TextStream<R> {
     source: R,
     decoder: Option<Decoder>,
     /// UTF-16 read and not yet decoded (an unfinished character), and the bytes before it.
@@ -64,7 +64,7 @@ impl<R: Read> TextStream<R> {
     ///
     /// # Errors
     /// A [`Refusal`] for UTF-32 and for what the source raises.
-    pub fn open(mut source: R) -> Result<Self, Refusal> {
+    pub(crate) fn open(mut source: R) -> Result<Self, Refusal> {
         let mut raw = Vec::with_capacity(CHUNK);
         source.by_ref().take(CHUNK as u64).read_to_end(&mut raw).map_err(Refusal::from_io)?;
         let (encoding, mark) = detect(&raw)?;
@@ -99,7 +99,7 @@ impl<R: Read> TextStream<R> {
     ///
     /// # Errors
     /// What the source or the encoding raises.
-    pub fn peek(&mut self, wanted: usize) -> Result<&[u8], Refusal> {
+    pub(crate) fn peek(&mut self, wanted: usize) -> Result<&[u8], Refusal> {
         while self.text.len() - self.handed < wanted {
             let before = self.text.len();
             self.refill()?;
@@ -111,12 +111,12 @@ impl<R: Read> TextStream<R> {
     }
 
     /// Passes over text that was peeked at.
-    pub fn skip(&mut self, bytes: usize) {
+    pub(crate) fn skip(&mut self, bytes: usize) {
         self.handed = (self.handed + bytes).min(self.text.len());
     }
 
     /// Says that a record was completed.
-    pub fn record_ended(&mut self) {
+    pub(crate) fn record_ended(&mut self) {
         self.given_since_record = 0;
     }
 
@@ -124,7 +124,7 @@ impl<R: Read> TextStream<R> {
     ///
     /// # Errors
     /// What the source or the encoding raises.
-    pub fn look_ahead(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn look_ahead(&mut self) -> Result<(), Refusal> {
         if self.content_length.is_none() && self.handed == self.text.len() {
             self.refill()?;
             if self.text.is_empty() && self.decoder.is_none() {
@@ -135,23 +135,23 @@ impl<R: Read> TextStream<R> {
     }
 
     /// Whether a parser that has read up to `position` has read everything, the end mark included.
-    pub fn is_past_end(&self, position: u64) -> bool {
+    pub(crate) fn is_past_end(&self, position: u64) -> bool {
         self.content_length.is_some_and(|length| position > length)
     }
 
     /// Whether a parser that has read up to `position` has read the last record; it may not have
     /// taken the second byte of a `\r\n` yet.
-    pub fn is_last_record(&self, position: u64) -> bool {
+    pub(crate) fn is_last_record(&self, position: u64) -> bool {
         self.content_length.is_some_and(|length| position + 1 >= length)
     }
 
     /// Whether the last line of the file has no line end. Known at the end.
-    pub fn missing_line_end(&self) -> bool {
+    pub(crate) fn missing_line_end(&self) -> bool {
         self.missing_line_end
     }
 
     /// Whether a line feed was met: without one, lines cannot be counted by it.
-    pub fn seen_line_feed(&self) -> bool {
+    pub(crate) fn seen_line_feed(&self) -> bool {
         self.seen_line_feed
     }
 
@@ -252,7 +252,7 @@ impl<R: Read> Read for TextStream<R> {
 
 /// What the letters of a record are, seen in one pass over them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
+pub(crate) struct Glance {
     /// Nothing but ASCII.
     pub is_ascii: bool,
     /// No control character, quote or backslash: nothing JSON writes otherwise.
@@ -261,7 +261,7 @@ pub struct Glance {
 
 impl Glance {
     /// Looks at every byte. Without a branch in it, many are looked at at once.
-    pub fn at(bytes: &[u8]) -> Self {
+    pub(crate) fn at(bytes: &[u8]) -> Self {
         let (mut all, mut special) = (0, false);
         for byte in bytes {
             all |= *byte;
@@ -277,7 +277,7 @@ impl Letters {
     /// # Errors
     /// A sentence for a record that is neither what the records before were nor readable as
     /// Windows-1252: nothing is guessed once a file has shown what it is.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         bytes: ByteRecord,
         seen: Glance,

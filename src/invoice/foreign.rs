@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::invoice::refusal::Refusal;
 
 /// Recognizes another provider's CSV export by its (normalized) column names.
-pub fn foreign_export(names: &[String]) -> Option<&'static str> {
+pub(crate) fn foreign_export(names: &[String]) -> Option<&'static str> {
     let set: HashSet<&str> = names.iter().map(String::as_str).collect();
     let has = |wanted: &[&str]| wanted.iter().all(|name| set.contains(name));
     let any = |wanted: &str| names.iter().any(|name| name.starts_with(wanted));
@@ -67,7 +67,7 @@ pub fn foreign_export(names: &[String]) -> Option<&'static str> {
 }
 
 /// Recognizes by its first bytes a file that holds no CSV at all.
-pub fn not_csv(prefix: &[u8]) -> Option<Refusal> {
+pub(crate) fn not_csv(prefix: &[u8]) -> Option<Refusal> {
     let text = String::from_utf8_lossy(prefix);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let refused = |what: &str, advice: &str| {
@@ -161,7 +161,7 @@ fn json(text: &str) -> Option<Refusal> {
 }
 
 /// Names an office document by the entries of its zip.
-pub fn office_document(names: &[String]) -> Option<&'static str> {
+pub(crate) fn office_document(names: &[String]) -> Option<&'static str> {
     let has = |part: &str| names.iter().any(|name| name.starts_with(part));
     if has("xl/") {
         Some("an Excel workbook (xlsx)")

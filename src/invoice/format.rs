@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::invoice::header::Header;
 use crate::invoice::refusal::Refusal;
 
 /// The exports that are imported.
@@ -156,7 +155,7 @@ impl ExportFormat {
     ///
     /// # Errors
     /// [`Refusal::MissingColumn`] where the header is nearly one of ours.
-    pub fn recognize(names: &[String], file_name: &str) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn recognize(names: &[String], file_name: &str) -> Result<Option<Self>, Refusal> {
         let has = |name: &str| names.iter().any(|known| known == name);
         let any = |wanted: &[&str]| wanted.iter().any(|name| has(name));
         let format = if has("usage_date_utc") {
@@ -193,22 +192,8 @@ impl ExportFormat {
         Ok(Some(format))
     }
 
-    /// Refuses a header with a money column this version does not know. Other unknown columns are
-    /// kept as raw cells.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownMoneyColumn`].
-    pub fn refuse_unknown_money(self, header: &Header) -> Result<(), Refusal> {
-        for (name, spelled) in header.names.iter().zip(&header.spelled) {
-            if !self.knows(name) && looks_like_money(name) {
-                return Err(Refusal::UnknownMoneyColumn { name: spelled.clone() });
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a normalized column name belongs to this export.
-    pub fn knows(self, name: &str) -> bool {
+    pub(crate) fn knows(self, name: &str) -> bool {
         match self {
             Self::OpenAiCost => OPENAI_TIME.contains(&name) || OPENAI_COST.contains(&name),
             Self::OpenAiUsage(_) => OPENAI_TIME.contains(&name) || OPENAI_USAGE.contains(&name),
@@ -234,7 +219,7 @@ impl ExportFormat {
     }
 
     /// Columns an export can be grouped by before it is downloaded.
-    pub fn grouping_columns(self) -> &'static [&'static str] {
+    pub(crate) fn grouping_columns(self) -> &'static [&'static str] {
         match self {
             Self::OpenAiCost => &["line_item", "project_id", "api_key_id", "user_id"],
             Self::OpenAiUsage(_) => {
@@ -266,7 +251,7 @@ impl ExportFormat {
     }
 
     /// The provider, by its name in the books.
-    pub const fn provider(self) -> &'static str {
+    pub(crate) const fn provider(self) -> &'static str {
         match self {
             Self::OpenAiCost | Self::OpenAiUsage(_) | Self::OpenAiNothingUsed => "openai",
             Self::AnthropicCost | Self::AnthropicTokens => "anthropic",
@@ -283,7 +268,7 @@ impl ExportFormat {
     }
 
     /// The name in the books and in JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiCost => "openai.cost_csv",
             Self::OpenAiUsage(capability) => match capability {
@@ -382,7 +367,7 @@ fn openai(names: &[String], file_name: &str) -> Option<ExportFormat> {
 
 /// Whether a column name speaks of money. Letters that only look Latin are read as what they
 /// look like, so that they cannot hide it.
-fn looks_like_money(name: &str) -> bool {
+pub(crate) fn looks_like_money(name: &str) -> bool {
     const PARTS: &[&str] =
         &["amount", "cost", "price", "discount", "credit", "currency", "invoice"];
     const WORDS: &[&str] = &[

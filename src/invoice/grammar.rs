@@ -13,7 +13,7 @@ use crate::money::{Currency, canonical_text, exact_sub};
 
 /// The reader of the rows of one export.
 #[derive(Debug)]
-pub enum Grammar {
+pub(crate) enum Grammar {
     /// OpenAI costs.
     OpenAiCost(Box<openai::CostRows>),
     /// OpenAI usage of any capability.
@@ -28,7 +28,7 @@ pub enum Grammar {
 
 impl Grammar {
     /// The reader for a format and the columns of a file.
-    pub fn new(format: ExportFormat, header: &Header) -> Self {
+    pub(crate) fn new(format: ExportFormat, header: &Header) -> Self {
         match format {
             ExportFormat::OpenAiCost => Self::OpenAiCost(Box::new(openai::CostRows::new(header))),
             ExportFormat::OpenAiUsage(_) => {
@@ -46,7 +46,7 @@ impl Grammar {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         row: u64,
         cells: RawCells<'_>,
@@ -66,7 +66,7 @@ impl Grammar {
 }
 
 /// The column whose place a total takes.
-pub fn date_column(format: ExportFormat, header: &Header) -> Option<usize> {
+pub(crate) fn date_column(format: ExportFormat, header: &Header) -> Option<usize> {
     match format {
         ExportFormat::AnthropicCost | ExportFormat::AnthropicTokens => {
             header.column("usage_date_utc")
@@ -80,7 +80,7 @@ pub fn date_column(format: ExportFormat, header: &Header) -> Option<usize> {
 }
 
 /// The word that makes a row a total: in the place of its date, or, without one, anywhere.
-pub fn totals_word(date: Option<usize>, cells: RawCells<'_>) -> Option<&str> {
+pub(crate) fn totals_word(date: Option<usize>, cells: RawCells<'_>) -> Option<&str> {
     match cells.text(date) {
         Some(cell) => is_totals_word(cell).then_some(cell),
         None => cells.values().map(trimmed).find(|cell| is_totals_word(cell)),
@@ -98,7 +98,7 @@ fn is_totals_word(cell: &str) -> bool {
 ///
 /// # Errors
 /// A fault where the two differ, or where there is nothing to check against.
-pub fn check_total(
+pub(crate) fn check_total(
     format: ExportFormat,
     cells: RawCells<'_>,
     word: &str,

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use crate::digest::sha256;
 use crate::invoice::foreign;
-use crate::invoice::format::ExportFormat;
+use crate::invoice::format::{ExportFormat, looks_like_money};
 use crate::invoice::numbers::{DecimalMark, is_invisible, trimmed};
 use crate::invoice::refusal::{Refusal, excerpt};
 
 /// Lines looked at for a header, and the text a header must lie in.
 const LINES_SEARCHED: usize = 40;
 /// Text looked at for a header, in bytes.
-pub const HEADER_SEARCHED: usize = 1 << 16;
+pub(crate) const HEADER_SEARCHED: usize = 1 << 16;
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The columns of a file and how they are written.
 #[derive(Clone, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     /// Names as the file spells them.
     pub spelled: Vec<String>,
     /// Names trimmed, in lower case, without invisible characters.
@@ -33,7 +33,7 @@ pub struct Header {
 
 /// A header found in a text, and where its line begins.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The header.
     pub header: Header,
     /// What it is the header of.
@@ -47,7 +47,7 @@ pub struct Found {
 /// # Errors
 /// [`Refusal::Foreign`] for another provider's header, [`Refusal::UnknownHeader`] for none,
 /// and what [`ExportFormat::recognize`] says of one that is nearly ours.
-pub fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
+pub(crate) fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
     let mut nearly = None;
     for (number, offset) in line_starts(text).take(LINES_SEARCHED).enumerate() {
         let line = text.get(offset..).unwrap_or_default();
@@ -60,7 +60,7 @@ pub fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
             match ExportFormat::recognize(&names, file_name) {
                 Ok(Some(format)) => {
                     let header = described(spelled, names, delimiter, number as u64)?;
-                    format.refuse_unknown_money(&header)?;
+                    refuse_unknown_money(format, &header)?;
                     return Ok(Found { header, format, offset });
                 }
                 Ok(None) => {}
@@ -80,19 +80,24 @@ pub fn find(text: &[u8], file_name: &str) -> Result<Found, Refusal> {
     }))
 }
 
+/// Refuses a money column this version does not know. Other unknown columns are kept as raw cells.
+fn refuse_unknown_money(format: ExportFormat, header: &Header) -> Result<(), Refusal> {
+    for (name, spelled) in header.names.iter().zip(&header.spelled) {
+        if !format.knows(name) && looks_like_money(name) {
+            return Err(Refusal::UnknownMoneyColumn { name: spelled.clone() });
+        }
+    }
+    Ok(())
+}
+
 impl Header {
     /// The position of a column by its normalized name.
-    pub fn column(&self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
 
-    /// The name of a column as the file spells it, or the name asked for.
-    pub fn spelling<'h>(&'h self, name: &'h str) -> &'h str {
-        self.column(name).and_then(|at| self.spelled.get(at)).map_or(name, String::as_str)
-    }
-
     /// Which mark stands before decimals: a comma can only where it does not delimit.
-    pub fn decimal_mark(&self) -> DecimalMark {
+    pub(crate) fn decimal_mark(&self) -> DecimalMark {
         if self.delimiter == b';' { DecimalMark::Comma } else { DecimalMark::Point }
     }
 }
@@ -185,7 +190,7 @@ mod tests {
         assert_eq!(header.names.join(","), COST);
         assert!(header.had_invisible);
         assert_eq!(header.fingerprint, found(COST).unwrap().header.fingerprint);
-        assert_eq!(header.spelling("cost_usd"), "COST_USD");
+        assert_eq!(header.spelled[header.column("cost_usd").unwrap()], "COST_USD");
     }
 
     #[test]

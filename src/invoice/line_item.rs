@@ -6,7 +6,7 @@ use crate::meter::Meter;
 /// What a `line_item` says, as far as the grammar goes. What it does not say is `None`; money whose
 /// line item does not parse stays visible as unmapped money under the verbatim text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LineItem {
+pub(crate) struct LineItem {
     /// The model as spelled.
     pub model: Option<String>,
     /// What was counted, by the words of the item alone.
@@ -42,7 +42,7 @@ const TIERS: &[&str] = &["batch", "flex", "priority", "scale"];
 
 impl LineItem {
     /// Reads a line item. Never fails: what is not understood is left out.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut item = Self::default();
         let mut rest = text.trim();
         while let Some((front, behind)) = rest.split_once(" | ") {

@@ -1,22 +1,22 @@
 //! What was billed: exports read into rows, and rows into lines, by grammar only.
 
-pub mod anthropic;
-pub mod container;
-pub mod dates;
+pub(crate) mod anthropic;
+pub(crate) mod container;
+pub(crate) mod dates;
 pub mod doubts;
-pub mod encoding;
+pub(crate) mod encoding;
 pub mod export;
-pub mod foreign;
+pub(crate) mod foreign;
 pub mod format;
-pub mod grammar;
-pub mod header;
+pub(crate) mod grammar;
+pub(crate) mod header;
 pub mod line;
-pub mod line_item;
-pub mod numbers;
-pub mod openai;
-pub mod openai_usage;
-pub mod personal;
-pub mod record;
+pub(crate) mod line_item;
+pub(crate) mod numbers;
+pub(crate) mod openai;
+pub(crate) mod openai_usage;
+pub(crate) mod personal;
+pub(crate) mod record;
 pub mod refusal;
 pub mod rows;
 pub mod summary;

@@ -10,7 +10,7 @@ use crate::money::{Currency, MoneyError, parse_decimal};
 /// Which sign stands before the decimals. Decided once per file, by its delimiter: only a file
 /// that does not use the comma between cells may use it inside numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecimalMark {
+pub(crate) enum DecimalMark {
     /// `1,234.56`.
     Point,
     /// `1.234,56`, in a file delimited by semicolons.
@@ -19,7 +19,7 @@ pub enum DecimalMark {
 
 /// A number and the decimals its cell printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Printed {
+pub(crate) struct Printed {
     /// The value, exactly.
     pub value: Decimal,
     /// Decimals printed, trailing zeros included.
@@ -33,7 +33,7 @@ pub struct Printed {
 ///
 /// # Errors
 /// A sentence that names the cell.
-pub fn amount(
+pub(crate) fn amount(
     cell: &str,
     mark: DecimalMark,
     currency: Option<Currency>,
@@ -96,7 +96,7 @@ const COUNT_LIMIT: u64 = 1_000_000_000_000_000;
 ///
 /// # Errors
 /// A sentence that names the cell.
-pub fn count(cell: &str, mark: DecimalMark) -> Result<u64, String> {
+pub(crate) fn count(cell: &str, mark: DecimalMark) -> Result<u64, String> {
     let trimmed_cell = trimmed(cell);
     if trimmed_cell.len() <= 18 && !trimmed_cell.is_empty() {
         let whole = trimmed_cell.strip_suffix(".0").unwrap_or(trimmed_cell);
@@ -114,13 +114,13 @@ pub fn count(cell: &str, mark: DecimalMark) -> Result<u64, String> {
 }
 
 /// `value` × `atoms`, where that is a whole number of atoms.
-pub fn whole_units(value: Decimal, atoms: u64) -> Option<u64> {
+pub(crate) fn whole_units(value: Decimal, atoms: u64) -> Option<u64> {
     let product = crate::money::exact_mul(value, Decimal::from(atoms))?.normalize();
     if product.scale() != 0 { None } else { u64::try_from(product.mantissa()).ok() }
 }
 
 /// Whether a text prints fewer decimals than a number of this column does.
-pub fn decimals_of(text: &str) -> u32 {
+pub(crate) fn decimals_of(text: &str) -> u32 {
     let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let printed = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let exponent: i64 = exponent.parse().unwrap_or(0);
@@ -130,7 +130,7 @@ pub fn decimals_of(text: &str) -> u32 {
 
 /// Without blanks, no-break and zero-width ones included, at both ends.
 #[inline]
-pub fn trimmed(cell: &str) -> &str {
+pub(crate) fn trimmed(cell: &str) -> &str {
     if let ([first, ..], [.., last]) = (cell.as_bytes(), cell.as_bytes())
         && first.is_ascii_graphic()
         && last.is_ascii_graphic()
@@ -141,7 +141,7 @@ pub fn trimmed(cell: &str) -> &str {
 }
 
 /// Characters that print nothing: zero-width ones, joiners, direction marks, byte order marks.
-pub const fn is_invisible(letter: char) -> bool {
+pub(crate) const fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{202A}'..='\u{202E}')
 }
 

@@ -19,14 +19,14 @@ const REMEMBERED: usize = 512;
 
 /// The four time columns both kinds of OpenAI export begin with.
 #[derive(Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     columns: [Option<usize>; 4],
     last: Option<(SameCells, ChargePeriod, BucketWidth)>,
 }
 
 /// Reads the rows of a cost export.
 #[derive(Debug)]
-pub struct CostRows {
+pub(crate) struct CostRows {
     bucket: Bucket,
     amount: Option<usize>,
     currency: Option<usize>,
@@ -70,7 +70,7 @@ impl SameCells {
 
 impl Bucket {
     /// Finds the columns.
-    pub fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let names = ["start_time", "end_time", "start_time_iso", "end_time_iso"];
         Self { columns: names.map(|name| header.column(name)), last: None }
     }
@@ -80,7 +80,10 @@ impl Bucket {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(&mut self, cells: RawCells<'_>) -> Result<(ChargePeriod, BucketWidth), RowFault> {
+    pub(crate) fn read(
+        &mut self,
+        cells: RawCells<'_>,
+    ) -> Result<(ChargePeriod, BucketWidth), RowFault> {
         if let Some((known, period, width)) = &self.last
             && known.stand_in(cells)
         {
@@ -126,7 +129,7 @@ fn instant(
 
 impl CostRows {
     /// Finds the columns.
-    pub fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let column = |name: &str| header.column(name);
         Self {
             bucket: Bucket::new(header),
@@ -148,7 +151,7 @@ impl CostRows {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         row: u64,
         cells: RawCells<'_>,

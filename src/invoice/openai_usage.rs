@@ -11,7 +11,7 @@ use crate::meter::{Meter, Quantities};
 
 /// Reads the rows of a usage export of any capability.
 #[derive(Debug)]
-pub struct UsageRows {
+pub(crate) struct UsageRows {
     bucket: Bucket,
     model: Option<usize>,
     requests: Option<usize>,
@@ -46,7 +46,7 @@ struct TokenColumns {
 
 impl UsageRows {
     /// Finds the columns.
-    pub fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let column = |name: &str| header.column(name);
         let searches = match column("context_level").or(column("num_model_requests")) {
             Some(_) => Meter::WebSearch,
@@ -78,7 +78,7 @@ impl UsageRows {
     ///
     /// # Errors
     /// A fault that names the column.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         row: u64,
         cells: RawCells<'_>,

@@ -12,14 +12,14 @@ const REMEMBERED: usize = 1_024;
 
 /// Replaces personal cells by a hash under a key that stays with the books.
 #[derive(Debug)]
-pub struct PersonalHash {
+pub(crate) struct PersonalHash {
     keyed: Hmac<Sha256>,
     known: HashMap<String, String>,
 }
 
 impl PersonalHash {
     /// Takes the key of these books; any length.
-    pub fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         // A key longer than a block is hashed first, as RFC 2104 does it; both ways cannot fail.
         let keyed = match Hmac::<Sha256>::new_from_slice(key) {
             Ok(keyed) => keyed,
@@ -29,7 +29,7 @@ impl PersonalHash {
     }
 
     /// `personal:` and 32 hexadecimal digits; the same person reads the same in every import.
-    pub fn replace(&mut self, cell: &str) -> &str {
+    pub(crate) fn replace(&mut self, cell: &str) -> &str {
         if !self.known.contains_key(cell) {
             if self.known.len() >= REMEMBERED {
                 self.known.clear();
@@ -45,7 +45,7 @@ impl PersonalHash {
 }
 
 /// Whether a (normalized) column names a person: e-mail addresses, user ids, user names.
-pub fn is_personal(column: &str) -> bool {
+pub(crate) fn is_personal(column: &str) -> bool {
     const WORDS: &[&str] = &["email", "e_mail", "user", "member", "actor", "owner"];
     WORDS.iter().any(|word| column.contains(word))
 }

@@ -30,13 +30,8 @@ pub struct RawCells<'r> {
 
 impl<'r> RawCells<'r> {
     /// A row, the header above it, and what is known of its letters.
-    pub const fn new(header: &'r Header, record: &'r StringRecord, seen: Glance) -> Self {
+    pub(crate) const fn new(header: &'r Header, record: &'r StringRecord, seen: Glance) -> Self {
         Self { header, record, seen }
-    }
-
-    /// Names as the file spells them, each with its cell, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&'r str, &'r str)> + use<'r> {
-        self.header.spelled.iter().map(String::as_str).zip(self.record.iter())
     }
 
     /// The cells in the order of the file.
@@ -45,35 +40,35 @@ impl<'r> RawCells<'r> {
     }
 
     /// The cell of a column, untouched; empty where the file has no such column.
-    pub fn raw(&self, column: Option<usize>) -> &'r str {
+    pub(crate) fn raw(&self, column: Option<usize>) -> &'r str {
         column.and_then(|at| self.record.get(at)).unwrap_or_default()
     }
 
     /// The cells of neighboring columns as one text.
-    pub fn side_by_side(&self, columns: &Range<usize>) -> Option<&'r str> {
+    pub(crate) fn side_by_side(&self, columns: &Range<usize>) -> Option<&'r str> {
         let first = self.record.range(columns.start)?;
         let last = self.record.range(columns.end.checked_sub(1)?)?;
         self.record.as_slice().get(first.start..last.end)
     }
 
     /// The cell of a column without blanks around it; `None` where it is blank or not there.
-    pub fn text(&self, column: Option<usize>) -> Option<&'r str> {
+    pub(crate) fn text(&self, column: Option<usize>) -> Option<&'r str> {
         let cell = trimmed(self.raw(column));
         if cell.is_empty() { None } else { Some(cell) }
     }
 
     /// Writes the cell of a column where another row's stood.
-    pub fn assign(&self, slot: &mut Option<String>, column: Option<usize>) {
+    pub(crate) fn assign(&self, slot: &mut Option<String>, column: Option<usize>) {
         assign(slot, self.text(column));
     }
 
     /// The name of a column as the file spells it.
-    pub fn name(&self, column: Option<usize>) -> &'r str {
+    pub(crate) fn name(&self, column: Option<usize>) -> &'r str {
         column.and_then(|at| self.header.spelled.get(at)).map_or("", String::as_str)
     }
 
     /// The header.
-    pub const fn header(&self) -> &'r Header {
+    pub(crate) const fn header(&self) -> &'r Header {
         self.header
     }
 
@@ -108,14 +103,14 @@ impl<'r> RawCells<'r> {
     }
 
     /// Whether every cell is blank.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.record.iter().all(|cell| trimmed(cell).is_empty())
     }
 }
 
 /// What a row of an export turned out to be; the lines themselves stand in the [`Draft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// A money row.
     Line,
     /// A row of quantities.
@@ -126,7 +121,7 @@ pub enum Reading {
 
 /// The line or usage row being filled, over and over, so that a row costs no allocation.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// Valid after [`Reading::Line`].
     pub line: BilledLine,
     /// Valid after [`Reading::Usage`].
@@ -166,7 +161,7 @@ impl Default for Draft {
 }
 
 /// Writes a text where one stood, in the same memory.
-pub fn assign(slot: &mut Option<String>, text: Option<&str>) {
+pub(crate) fn assign(slot: &mut Option<String>, text: Option<&str>) {
     match (slot.as_mut(), text) {
         (Some(known), Some(text)) => {
             known.clear();

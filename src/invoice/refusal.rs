@@ -21,7 +21,7 @@ pub struct Problem {
 
 /// What a row reader says of a row it cannot place: the column and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFault {
+pub(crate) struct RowFault {
     /// The column as the header spells it, where one column is to blame.
     pub column: Option<String>,
     /// What is wrong.
@@ -172,12 +172,12 @@ pub enum Refusal {
 
 impl RowFault {
     /// A fault of one column.
-    pub fn of(column: &str, reason: impl Into<String>) -> Self {
+    pub(crate) fn of(column: &str, reason: impl Into<String>) -> Self {
         Self { column: Some(column.to_owned()), reason: reason.into() }
     }
 
     /// A fault of the row as a whole.
-    pub fn row(reason: impl Into<String>) -> Self {
+    pub(crate) fn row(reason: impl Into<String>) -> Self {
         Self { column: None, reason: reason.into() }
     }
 }
@@ -185,16 +185,16 @@ impl RowFault {
 /// A refusal on its way through `io::Read`: what a reader met inside the stream, kept whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct InStream(pub Refusal);
+pub(crate) struct InStream(pub Refusal);
 
 impl Refusal {
     /// Wraps this so that it can pass through a reader.
-    pub fn into_io(self) -> io::Error {
+    pub(crate) fn into_io(self) -> io::Error {
         io::Error::other(InStream(self))
     }
 
     /// Takes the refusal out again that a reader of ours raised, or keeps the reader's error.
-    pub fn from_io(error: io::Error) -> Self {
+    pub(crate) fn from_io(error: io::Error) -> Self {
         match error.downcast::<InStream>() {
             Ok(InStream(refusal)) => refusal,
             Err(error) => Self::Io(error),
@@ -204,7 +204,7 @@ impl Refusal {
 
 /// The first characters of a text that came from a file, for a message. What could be an e-mail
 /// address in the wrong column is not repeated.
-pub fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const SHOWN: usize = 60;
     if text.contains('@') {
         return "(a text with an @, not shown)".to_owned();

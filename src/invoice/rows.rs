@@ -88,7 +88,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// A [`Refusal`] for what is no export of ours.
-    pub fn open(
+    pub(crate) fn open(
         name: &str,
         bytes: Box<dyn Read + 'a>,
         personal_key: &[u8],
@@ -145,7 +145,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The file's name, without folders.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -155,13 +155,8 @@ impl<'a> Rows<'a> {
     }
 
     /// Its columns.
-    pub const fn header(&self) -> &Header {
+    pub(crate) const fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// Bytes of text read so far, for a progress bar. Dropping the reader cancels the reading.
-    pub fn position(&self) -> u64 {
-        self.csv.position().byte()
     }
 
     /// Reads the next row; `None` at the end of the file.

@@ -12,7 +12,7 @@ use crate::money::{Currency, canonical_text, exact_add};
 use crate::period::{ChargePeriod, SECOND_US, Timestamp};
 
 /// Problems kept with their reasons; beyond, they are only counted.
-pub const PROBLEMS_KEPT: usize = 100;
+pub(crate) const PROBLEMS_KEPT: usize = 100;
 /// Accounts kept by name; no export names more than a few.
 const ACCOUNTS_KEPT: usize = 100;
 /// Hours after the end of a day in which a provider may still move its money.
@@ -99,7 +99,7 @@ pub struct Summary {
     pub grain: Grain,
     /// Anything a person should know although it stops nothing.
     pub warnings: Vec<String>,
-    /// The first [`PROBLEMS_KEPT`] problems; `rows.problems` counts all.
+    /// The first `PROBLEMS_KEPT` problems; `rows.problems` counts all.
     pub problems: Vec<Problem>,
 }
 
@@ -110,7 +110,7 @@ impl Summary {
     }
 
     /// The last day some row speaks of.
-    pub fn last_day(&self) -> Option<NaiveDate> {
+    pub(crate) fn last_day(&self) -> Option<NaiveDate> {
         self.days.last().copied()
     }
 
@@ -135,16 +135,16 @@ fn sums_as_text<S: Serializer>(
 
 /// Things met on the way that stop nothing: said once each, with how often and where first.
 #[derive(Clone, Debug, Default)]
-pub struct Noticed(BTreeMap<&'static str, (u64, u64)>);
+pub(crate) struct Noticed(BTreeMap<&'static str, (u64, u64)>);
 
 impl Noticed {
     /// Notes something of a row; the same words count up.
-    pub fn once(&mut self, what: &'static str, row: u64) {
+    pub(crate) fn once(&mut self, what: &'static str, row: u64) {
         self.0.entry(what).or_insert((0, row)).0 += 1;
     }
 
     /// The sentences.
-    pub fn sentences(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter().map(|(what, (times, row))| match times {
             1 => format!("row {row}: {what}"),
             _ => format!("{times} rows, the first is row {row}: {what}"),
@@ -154,7 +154,7 @@ impl Noticed {
 
 /// An exact running sum: a fast lane of 128 bits at 10⁻¹⁸, a careful one for what is finer.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ExactSum {
+pub(crate) struct ExactSum {
     fine: i128,
     rest: Decimal,
     overflown: bool,
@@ -173,7 +173,7 @@ const POWERS_OF_TEN: [i128; 19] = {
 
 impl ExactSum {
     /// Adds a value.
-    pub fn add(&mut self, value: Decimal) {
+    pub(crate) fn add(&mut self, value: Decimal) {
         let lifted = FINE_SCALE
             .checked_sub(value.scale())
             .and_then(|missing| POWERS_OF_TEN.get(missing as usize))
@@ -189,7 +189,7 @@ impl ExactSum {
     }
 
     /// The sum, or `None` where it does not fit a decimal exactly.
-    pub fn total(&self) -> Option<Decimal> {
+    pub(crate) fn total(&self) -> Option<Decimal> {
         if self.overflown {
             return None;
         }
@@ -204,7 +204,7 @@ impl ExactSum {
 
 /// Gathers a [`Summary`] row by row, in memory that does not grow with the rows.
 #[derive(Debug, Default)]
-pub struct Gathering {
+pub(crate) struct Gathering {
     rows: RowCounts,
     sums: BTreeMap<Currency, ExactSum>,
     list_sums: BTreeMap<Currency, ExactSum>,
@@ -221,7 +221,7 @@ pub struct Gathering {
 
 impl Gathering {
     /// Counts a money line.
-    pub fn line(&mut self, line: &crate::invoice::line::BilledLine) {
+    pub(crate) fn line(&mut self, line: &crate::invoice::line::BilledLine) {
         self.rows.billed_lines += 1;
         self.sums.entry(line.currency).or_default().add(line.billed_cost);
         if let Some(list_cost) = line.list_cost {
@@ -234,14 +234,14 @@ impl Gathering {
     }
 
     /// Counts a row of quantities.
-    pub fn usage(&mut self, row: &crate::invoice::line::UsageRow) {
+    pub(crate) fn usage(&mut self, row: &crate::invoice::line::UsageRow) {
         self.rows.usage_rows += 1;
         self.account(row.dimensions.organization_id.as_deref());
         self.covers(row.period);
     }
 
     /// Counts an empty bucket.
-    pub fn empty(&mut self, period: Option<ChargePeriod>) {
+    pub(crate) fn empty(&mut self, period: Option<ChargePeriod>) {
         self.rows.empty_buckets += 1;
         if let Some(period) = period {
             self.covers(period);
@@ -249,12 +249,12 @@ impl Gathering {
     }
 
     /// Counts a totals row.
-    pub fn total_row(&mut self) {
+    pub(crate) fn total_row(&mut self) {
         self.rows.totals += 1;
     }
 
     /// Counts a problem and keeps the first ones.
-    pub fn problem(&mut self, problem: &Problem) {
+    pub(crate) fn problem(&mut self, problem: &Problem) {
         self.rows.problems += 1;
         if self.problems.len() < PROBLEMS_KEPT {
             self.problems.push(problem.clone());
@@ -262,12 +262,12 @@ impl Gathering {
     }
 
     /// The sum so far in one currency.
-    pub fn sum(&self, currency: Currency) -> Option<Decimal> {
+    pub(crate) fn sum(&self, currency: Currency) -> Option<Decimal> {
         self.sums.get(&currency).map_or(Some(Decimal::ZERO), ExactSum::total)
     }
 
     /// The only currency so far, if there is one.
-    pub fn only_currency(&self) -> Option<Currency> {
+    pub(crate) fn only_currency(&self) -> Option<Currency> {
         let mut currencies = self.sums.keys();
         match (currencies.next(), currencies.next()) {
             (Some(only), None) => Some(*only),
@@ -276,7 +276,7 @@ impl Gathering {
     }
 
     /// Rows so far.
-    pub const fn rows(&self) -> RowCounts {
+    pub(crate) const fn rows(&self) -> RowCounts {
         self.rows
     }
 
@@ -309,7 +309,7 @@ impl Gathering {
     }
 
     /// Closes the file. `grouped_by` are the grouping columns with a value in some row.
-    pub fn close(
+    pub(crate) fn close(
         self,
         grouped_by: Vec<String>,
         named_days: Option<(NaiveDate, NaiveDate)>,

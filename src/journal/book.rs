@@ -270,7 +270,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] with the database's words; nothing went then.
-    pub async fn retire(&self, verified_n: i64, before: Timestamp) -> Result<u64, JournalError> {
+    pub(crate) async fn retire(
+        &self,
+        verified_n: i64,
+        before: Timestamp,
+    ) -> Result<u64, JournalError> {
         let (waiter, answer) = oneshot::channel();
         let command = Command::Retire(Retirement { verified_n, before, waiter });
         self.put(command).await?;
@@ -291,7 +295,7 @@ impl Journal {
 
     /// Resolves with the reason once the journal cannot go on; the process has to stop accepting
     /// requests and end with an error.
-    pub async fn failed(&self) -> String {
+    pub(crate) async fn failed(&self) -> String {
         let mut failure = self.shared.syncer.watch_failure();
         // The sender lives as long as this handle, so waiting cannot fail.
         let seen = failure.wait_for(Option::is_some).await;
@@ -315,13 +319,8 @@ impl Journal {
         &self.shared.node
     }
 
-    /// Which start of this node it is, from 1.
-    pub fn boot(&self) -> i64 {
-        self.shared.boot
-    }
-
     /// The database's file, for those who read it beside the writer.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.shared.path
     }
 

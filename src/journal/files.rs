@@ -11,7 +11,7 @@ use crate::journal::error::JournalError;
 use crate::period::Timestamp;
 
 /// Name of the journal's database in the data folder.
-pub const JOURNAL_FILE: &str = "journal.db";
+pub(crate) const JOURNAL_FILE: &str = "journal.db";
 /// Name of the marker that says which node keeps its journal here.
 const MARKER_FILE: &str = "node.json";
 /// Name of the file whose room is given back when the disk is full.

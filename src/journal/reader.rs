@@ -9,7 +9,7 @@ use crate::journal::chain::Link;
 use crate::journal::connect::{self, damaged};
 use crate::journal::error::JournalError;
 use crate::journal::files;
-pub use crate::journal::files::JOURNAL_FILE;
+pub(crate) use crate::journal::files::JOURNAL_FILE;
 use crate::ledger::entry::{Entry, EntryKind};
 use crate::period::Timestamp;
 
@@ -60,7 +60,7 @@ pub struct JournalReader {
 
 impl Record {
     /// The hash this record must bear, from what it says.
-    pub fn computed_hash(&self) -> String {
+    pub(crate) fn computed_hash(&self) -> String {
         let Self { n, boot, at, .. } = self;
         let (kind, attempt) = (self.kind.as_str(), self.attempt.as_deref());
         Link { n: *n, boot: *boot, kind, attempt, at: at.micros(), body: &self.body }
@@ -99,7 +99,7 @@ impl JournalReader {
     ///
     /// # Errors
     /// [`JournalError::Damaged`] if there is none or it does not open.
-    pub async fn open_file(path: &Path) -> Result<Self, JournalError> {
+    pub(crate) async fn open_file(path: &Path) -> Result<Self, JournalError> {
         let connection = connect::reader(path).await?;
         Ok(Self { connection, path: path.to_owned() })
     }
@@ -108,7 +108,7 @@ impl JournalReader {
     ///
     /// # Errors
     /// [`JournalError::Damaged`].
-    pub async fn hold_still(&mut self) -> Result<(), JournalError> {
+    pub(crate) async fn hold_still(&mut self) -> Result<(), JournalError> {
         let begun = sqlx::query("BEGIN").execute(&mut self.connection).await;
         begun.map(drop).map_err(|error| damaged(&self.path, &error))
     }
@@ -171,7 +171,7 @@ impl JournalReader {
     ///
     /// # Errors
     /// [`JournalError::Damaged`] if it does not even answer.
-    pub async fn integrity(&mut self) -> Result<Vec<String>, JournalError> {
+    pub(crate) async fn integrity(&mut self) -> Result<Vec<String>, JournalError> {
         let rows = sqlx::query("PRAGMA integrity_check").fetch_all(&mut self.connection).await;
         let words: Result<Vec<String>, _> =
             rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
@@ -195,7 +195,7 @@ impl JournalReader {
 ///
 /// # Errors
 /// [`JournalError::Damaged`] with SQLite's words, [`JournalError::File`].
-pub async fn copy(folder: &Path, target: &Path) -> Result<(), JournalError> {
+pub(crate) async fn copy(folder: &Path, target: &Path) -> Result<(), JournalError> {
     let path = folder.join(JOURNAL_FILE);
     let copy = target.join(JOURNAL_FILE);
     let mut connection = connect::beside(&path).await?;
@@ -215,7 +215,7 @@ pub async fn copy(folder: &Path, target: &Path) -> Result<(), JournalError> {
 ///
 /// # Errors
 /// [`JournalError::File`] if the folder cannot be looked into.
-pub fn is_open(folder: &Path) -> Result<bool, JournalError> {
+pub(crate) fn is_open(folder: &Path) -> Result<bool, JournalError> {
     match files::lock(folder) {
         Ok(_) => Ok(false),
         Err(JournalError::InUse(_)) => Ok(true),

@@ -34,7 +34,7 @@ pub(crate) struct Counters {
 
 /// Bounds of the writer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(super) struct Limits {
     pub(crate) unsynced: i64,
     /// Calls may pass while the journal takes none.
     pub(crate) untracked: bool,

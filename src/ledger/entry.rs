@@ -55,7 +55,7 @@ impl EntryKind {
         [Self::Intent, Self::Settlement, Self::Count, Self::Correction, Self::Gap];
 
     /// The word in the journal's `kind` column, and the tag of the entry's JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Intent => "intent",
             Self::Settlement => "settlement",
@@ -66,14 +66,14 @@ impl EntryKind {
     }
 
     /// The kind a word names; `None` for one of a later version.
-    pub fn named(word: &str) -> Option<Self> {
+    pub(crate) fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
 impl Entry {
     /// Which kind this is.
-    pub const fn kind(&self) -> EntryKind {
+    pub(crate) const fn kind(&self) -> EntryKind {
         match self {
             Self::Intent(_) => EntryKind::Intent,
             Self::Settlement(_) => EntryKind::Settlement,
@@ -84,7 +84,7 @@ impl Entry {
     }
 
     /// The attempt this is about, if it is about one.
-    pub const fn attempt(&self) -> Option<AttemptId> {
+    pub(crate) const fn attempt(&self) -> Option<AttemptId> {
         match self {
             Self::Intent(intent) => Some(intent.attempt),
             Self::Settlement(settlement) => Some(settlement.attempt),

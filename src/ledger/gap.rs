@@ -18,7 +18,7 @@ pub enum GapReason {
 
 impl GapReason {
     /// The word in the journal.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::UncleanStop => "unclean_stop",
             Self::JournalMissing => "journal_missing",

@@ -8,7 +8,7 @@ use crate::pricing::charge::{Valuation, ValuationStatus};
 use crate::usage::{ReportedUsage, UsageSource};
 
 /// The engine named by a valuation that rated nothing.
-pub const UNRATED: &str = "unrated";
+pub(crate) const UNRATED: &str = "unrated";
 
 /// The most an orphan can have used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn bound(intent: &Intent) -> OrphanBound {
 
 /// The settlement of an orphan: it was sent, nothing more is known. `last_seen` is the last sign of
 /// life of the process that sent it, so the end is a bound, not an observation.
-pub fn settle(intent: &Intent, last_seen: Timestamp) -> Settlement {
+pub(crate) fn settle(intent: &Intent, last_seen: Timestamp) -> Settlement {
     let ended_at = last_seen.max(intent.started_at);
     let lived = ended_at.micros().saturating_sub(intent.started_at.micros());
     let outside =

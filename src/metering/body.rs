@@ -14,7 +14,7 @@ const MOST_VALUES: usize = 500_000;
 /// A JSON value that borrows its strings where they hold no escapes, so that a body of images costs
 /// no second copy of them.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Json<'a> {
+pub(crate) enum Json<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -37,7 +37,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// When the bytes are no JSON, nested deeper than 128 levels, or hold more than half a million
     /// values.
-    pub fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
         let room = Cell::new(MOST_VALUES);
         let mut bytes = serde_json::Deserializer::from_slice(body);
         let json = Room(&room).deserialize(&mut bytes)?;
@@ -46,7 +46,7 @@ impl<'a> Json<'a> {
     }
 
     /// A member of an object; `null` where there is none.
-    pub fn get(&self, name: &str) -> &Self {
+    pub(crate) fn get(&self, name: &str) -> &Self {
         match self {
             Self::Fields(fields) => {
                 fields.iter().rev().find(|(key, _)| key == name).map_or(&NULL, |(_, value)| value)
@@ -56,7 +56,7 @@ impl<'a> Json<'a> {
     }
 
     /// The text of a string.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -64,7 +64,7 @@ impl<'a> Json<'a> {
     }
 
     /// The items of an array; none where it is no array.
-    pub fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
             _ => &[],
@@ -72,7 +72,7 @@ impl<'a> Json<'a> {
     }
 
     /// The members of an object; none where it is no object.
-    pub fn fields(&self) -> &[(Cow<'a, str>, Self)] {
+    pub(crate) fn fields(&self) -> &[(Cow<'a, str>, Self)] {
         match self {
             Self::Fields(fields) => fields,
             _ => &[],
@@ -80,7 +80,7 @@ impl<'a> Json<'a> {
     }
 
     /// Whether there is nothing.
-    pub const fn is_null(&self) -> bool {
+    pub(crate) const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 }

@@ -207,6 +207,7 @@ fn blame(counted: &mut CountedTokens, reason: NotCounted) {
 mod tests {
     use super::*;
     use crate::metering::counted::EstimatedPart;
+    use crate::metering::model_tokens::CountBasis;
     use crate::metering::text::OutputKind;
 
     const ALWAYS: &dyn Fn() -> bool = &|| true;
@@ -248,7 +249,7 @@ mod tests {
         let counted = Counter::default().count(&chat(body, Some(&answer)), ALWAYS);
         assert_eq!((counted.input, counted.output), (Some(9), Some(3)));
         assert_eq!(counted.method, CountMethod::Exact);
-        assert!(counted.is_comparable());
+        assert_eq!((counted.basis, counted.estimated_parts.len()), (Some(CountBasis::ModelMap), 0));
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub struct CountedTokens {
 
 impl CountedTokens {
     /// Neither side was counted, and why.
-    pub const fn not_counted(reason: NotCounted) -> Self {
+    pub(crate) const fn not_counted(reason: NotCounted) -> Self {
         Self {
             input: None,
             output: None,
@@ -133,15 +133,6 @@ impl CountedTokens {
             not_counted: Some(reason),
         }
     }
-
-    /// Whether a difference from the reported input is worth a word: the model's own vocabulary, no
-    /// estimate in it, every byte tokenized.
-    pub fn is_comparable(&self) -> bool {
-        self.method == CountMethod::Exact
-            && self.basis == Some(CountBasis::ModelMap)
-            && self.estimated_parts.is_empty()
-            && self.input.is_some()
-    }
 }
 
 #[cfg(test)]
@@ -154,7 +145,6 @@ mod tests {
         let json = serde_json::to_string(&skipped).unwrap();
         assert_eq!(json, r#"{"method":"skipped_busy","not_counted":"queue_full"}"#);
         assert_eq!(serde_json::from_str::<CountedTokens>(&json).unwrap(), skipped);
-        assert!(!skipped.is_comparable());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 /// How a model counts an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageRule {
+pub(crate) enum ImageRule {
     /// Fit into 2048 × 2048, shrink the short side to 768, then so many tokens per 512-pixel tile.
     Tiles {
         /// Tokens for the image; all there is at low detail.
@@ -40,7 +40,7 @@ impl ImageRule {
     }
 
     /// Tokens of an image. Where the size is unknown, 1024 × 1024 is assumed.
-    pub fn tokens(self, size: Option<ImageSize>, low_detail: bool) -> u64 {
+    pub(crate) fn tokens(self, size: Option<ImageSize>, low_detail: bool) -> u64 {
         let size = size.unwrap_or(ImageSize { width: 1024, height: 1024 });
         match self {
             Self::Tiles { base, .. } if low_detail => base,
@@ -58,7 +58,7 @@ impl ImageRule {
 
 /// Pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageSize {
+pub(crate) struct ImageSize {
     /// From left to right.
     pub width: u32,
     /// From top to bottom.
@@ -96,13 +96,13 @@ fn patches(size: ImageSize, cap: u64) -> u64 {
 }
 
 /// The size of an image that stands in a `data:` address; none for any other address.
-pub fn size_in_data_url(address: &str) -> Option<ImageSize> {
+pub(crate) fn size_in_data_url(address: &str) -> Option<ImageSize> {
     let (kind, data) = address.strip_prefix("data:")?.split_once(',')?;
     kind.ends_with(";base64").then(|| size_in_base64(data))?
 }
 
 /// The size of an image given in base64, read from its first bytes (PNG, JPEG, GIF, WebP).
-pub fn size_in_base64(data: &str) -> Option<ImageSize> {
+pub(crate) fn size_in_base64(data: &str) -> Option<ImageSize> {
     let head = decode_head(data);
     png(&head).or_else(|| gif(&head)).or_else(|| webp(&head)).or_else(|| jpeg(&head))
 }

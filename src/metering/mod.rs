@@ -1,19 +1,19 @@
 //! What was used: the provider's report read from its answers, and our own count beside it.
 
 mod answer_frame;
-pub mod body;
+pub(crate) mod body;
 mod boundary;
 pub mod count;
-pub mod counted;
-pub mod image_tokens;
+pub(crate) mod counted;
+pub(crate) mod image_tokens;
 mod memo;
-pub mod model_tokens;
-pub mod prompt;
+pub(crate) mod model_tokens;
+pub(crate) mod prompt;
 pub mod reply;
 pub mod reported;
 mod sample;
 pub mod stream;
-pub mod text;
+pub(crate) mod text;
 pub mod tokenizer;
 mod tool_text;
 

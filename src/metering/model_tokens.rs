@@ -28,7 +28,7 @@ pub enum CountBasis {
 
 /// What a provider adds around the texts of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// The chat format since June 2023.
     Chat,
     /// The first chat format, of `gpt-3.5-turbo-0301` alone.
@@ -46,14 +46,14 @@ pub enum Framing {
 
 impl Framing {
     /// Whether the model reasons before it answers, which changes the frame.
-    pub const fn is_reasoning(self) -> bool {
+    pub(crate) const fn is_reasoning(self) -> bool {
         matches!(self, Self::OSeries | Self::Gpt5)
     }
 }
 
 /// How far the reported tokens of a model usually are from our count, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsualBand {
+pub(crate) struct UsualBand {
     /// Reported ÷ counted is usually at least this many thousandths.
     pub low_permille: u32,
     /// Reported ÷ counted is usually at most this many thousandths.
@@ -62,7 +62,7 @@ pub struct UsualBand {
 
 impl UsualBand {
     /// Whether a reported figure is within the band around a counted one, ends included.
-    pub fn holds(&self, reported: u64, counted: u64) -> bool {
+    pub(crate) fn holds(&self, reported: u64, counted: u64) -> bool {
         let reported = u128::from(reported) * 1_000;
         let counted = u128::from(counted);
         (counted * u128::from(self.low_permille)..=counted * u128::from(self.high_permille))
@@ -81,7 +81,7 @@ impl fmt::Display for UsualBand {
 }
 
 /// Reported ÷ counted in thousandths, rounded half up; none where nothing was counted.
-pub fn ratio_permille(reported: u64, counted: u64) -> Option<u64> {
+pub(crate) fn ratio_permille(reported: u64, counted: u64) -> Option<u64> {
     if counted == 0 {
         return None;
     }
@@ -91,7 +91,7 @@ pub fn ratio_permille(reported: u64, counted: u64) -> Option<u64> {
 
 /// How to count for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelTokens {
+pub(crate) struct ModelTokens {
     /// The vocabulary.
     pub encoding: Encoding,
     /// Why that one.
@@ -104,7 +104,7 @@ pub struct ModelTokens {
 
 /// How to count for a model as somebody spelled it: in any case, with a vendor's or a region's
 /// prefix, fine-tuned or not. `configured` is what the configuration says of this deployment.
-pub fn resolve(model: &str, configured: Option<Encoding>) -> ModelTokens {
+pub(crate) fn resolve(model: &str, configured: Option<Encoding>) -> ModelTokens {
     let row = find(model);
     let framing = row.map_or(Framing::Chat, |row| row.framing);
     let image = row.map_or(ImageRule::TILES, |row| row.image);
@@ -118,7 +118,7 @@ pub fn resolve(model: &str, configured: Option<Encoding>) -> ModelTokens {
 
 /// The usual distance of a model's reported tokens from our count of longer texts, where its
 /// tokenizer is not one we have. None where the tokenizer is the model's own, or nothing is known.
-pub fn usual_band(model: &str) -> Option<UsualBand> {
+pub(crate) fn usual_band(model: &str) -> Option<UsualBand> {
     let (low_permille, high_permille) = find(model)?.band?;
     Some(UsualBand { low_permille, high_permille })
 }

@@ -10,7 +10,7 @@ use crate::names::Endpoint;
 use crate::usage::{Conditions, ReportedUsage, UsageSource};
 
 /// A body larger than this is not kept, and reports nothing.
-pub const LARGEST_REPLY: usize = 32 * 1024 * 1024;
+pub(crate) const LARGEST_REPLY: usize = 32 * 1024 * 1024;
 
 /// Collects a JSON answer and reads it once it is whole.
 #[derive(Debug)]
@@ -36,11 +36,6 @@ impl ReplyMeter {
         } else {
             self.body.extend_from_slice(bytes);
         }
-    }
-
-    /// The body so far, for a caller that needs it too (a cost header, a cache).
-    pub fn body(&self) -> &[u8] {
-        &self.body
     }
 
     /// Reads the answer. `whole` says that its last byte came; of a part nothing is reported.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::dialect::members::{Elements, Members, member, string_text, whole_number};
 
 /// Text beyond this is not kept; the count then says it is of a part.
-pub const LARGEST_TEXT: usize = 1024 * 1024;
+pub(crate) const LARGEST_TEXT: usize = 1024 * 1024;
 
 /// An answer with more pieces than this is none a model gave.
 const MOST_PIECES: usize = 4_096;
@@ -57,17 +57,23 @@ impl Default for OutputText {
 
 impl OutputText {
     /// A collection of at most `limit` bytes; zero keeps nothing.
-    pub const fn new(limit: usize) -> Self {
+    pub(crate) const fn new(limit: usize) -> Self {
         Self { pieces: Vec::new(), truncated: false, limit, kept: 0 }
     }
 
     /// How many bytes are kept.
-    pub const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.kept
     }
 
     /// Adds a JSON string's text to the piece of this kind and place.
-    pub fn push_json(&mut self, kind: OutputKind, choice: u64, part: u64, value: Option<&[u8]>) {
+    pub(crate) fn push_json(
+        &mut self,
+        kind: OutputKind,
+        choice: u64,
+        part: u64,
+        value: Option<&[u8]>,
+    ) {
         if self.limit > 0
             && let Some(text) = value.and_then(string_text)
         {
@@ -76,7 +82,7 @@ impl OutputText {
     }
 
     /// Adds text to the piece of this kind and place.
-    pub fn push(&mut self, kind: OutputKind, choice: u64, part: u64, text: &str) {
+    pub(crate) fn push(&mut self, kind: OutputKind, choice: u64, part: u64, text: &str) {
         if text.is_empty() || self.limit == 0 {
             return;
         }
@@ -108,7 +114,7 @@ impl OutputText {
     }
 
     /// Takes an OpenAI message or delta: content, refusal, tool calls, reasoning.
-    pub fn take_openai_message(&mut self, choice: u64, message: &[u8]) {
+    pub(crate) fn take_openai_message(&mut self, choice: u64, message: &[u8]) {
         for found in Members::of(message).into_iter().flatten().map_while(Result::ok) {
             let kind = match &*found.key {
                 "content" => OutputKind::Content,
@@ -129,7 +135,7 @@ impl OutputText {
     }
 
     /// Takes the output items of an OpenAI response.
-    pub fn take_openai_output(&mut self, output: &[u8]) {
+    pub(crate) fn take_openai_output(&mut self, output: &[u8]) {
         let items = Elements::of(output).into_iter().flatten().map_while(Result::ok);
         for (part, item) in (0..).zip(items) {
             match kind_of(item).as_ref() {
@@ -146,7 +152,7 @@ impl OutputText {
     }
 
     /// Takes the content blocks of an Anthropic message.
-    pub fn take_anthropic_content(&mut self, content: &[u8]) {
+    pub(crate) fn take_anthropic_content(&mut self, content: &[u8]) {
         let blocks = Elements::of(content).into_iter().flatten().map_while(Result::ok);
         for (part, block) in (0..).zip(blocks) {
             self.take_anthropic_block(part, block);
@@ -154,7 +160,7 @@ impl OutputText {
     }
 
     /// Takes one content block, whole or as it begins in a stream.
-    pub fn take_anthropic_block(&mut self, part: u64, block: &[u8]) {
+    pub(crate) fn take_anthropic_block(&mut self, part: u64, block: &[u8]) {
         match kind_of(block).as_ref() {
             "text" => self.push_json(OutputKind::Content, 0, part, member(block, "text")),
             "thinking" => self.push_json(OutputKind::Reasoning, 0, part, member(block, "thinking")),

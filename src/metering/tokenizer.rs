@@ -1,7 +1,7 @@
 //! The only door to the tokenizer: it is handed short spans cut at hard boundaries, never raw text.
 //!
 //! Called on a whole text, the tokenizer panics on a run of a million blanks and crawls on unbroken
-//! input. Spans of at most [`SPAN_BYTES`] cut at hard boundaries give the same count, token for
+//! input. Spans of at most `SPAN_BYTES` cut at hard boundaries give the same count, token for
 //! token, in bounded time and memory. Where a span has no boundary it is cut anyway and the count
 //! says so. A caller's text is always ordinary text: `<|endoftext|>` typed by a user is the six or so
 //! tokens its letters make, not the one that ends a document.
@@ -15,7 +15,7 @@ use tiktoken_rs::CoreBPE;
 use super::boundary;
 
 /// The longest text handed to the tokenizer at once.
-pub const SPAN_BYTES: usize = 32 * 1024;
+pub(crate) const SPAN_BYTES: usize = 32 * 1024;
 
 /// A vocabulary and the pattern that splits text before it is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Encoding {
     pub const ALL: &[Self] = &[Self::O200kBase, Self::Cl100kBase, Self::P50kBase, Self::R50kBase];
 
     /// The name its publisher gave it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::O200kBase => "o200k_base",
             Self::Cl100kBase => "cl100k_base",
@@ -46,7 +46,7 @@ impl Encoding {
     }
 
     /// Loads the tables now, so that no count is charged with it.
-    pub fn load(self) {
+    pub(crate) fn load(self) {
         self.tables();
     }
 
@@ -111,7 +111,7 @@ pub fn count(encoding: Encoding, text: &str) -> Result<TextCount, TokenizeError>
 ///
 /// # Errors
 /// [`TokenizeError::Stopped`] once `go_on` says no; [`TokenizeError::Refused`] as [`count`].
-pub fn count_while(
+pub(crate) fn count_while(
     encoding: Encoding,
     text: &str,
     mut go_on: impl FnMut() -> bool,
@@ -200,11 +200,6 @@ impl StreamCounter {
             None => self.searched = self.pending.len(),
         }
         Ok(())
-    }
-
-    /// The tokens that no later piece can change.
-    pub const fn settled(&self) -> u64 {
-        self.settled.tokens
     }
 
     /// The count if the text ended here.

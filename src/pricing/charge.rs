@@ -113,9 +113,4 @@ impl Charge {
     }
 }
 
-impl Valuation {
-    /// The sum of the charges, whatever the status.
-    pub fn charged(&self) -> Amount {
-        self.charges.iter().map(|charge| charge.amount).sum()
-    }
-}
+impl Valuation {}

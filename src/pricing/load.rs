@@ -15,7 +15,7 @@ use crate::pricing::table::{
 use crate::pricing::version::{canonical_file, identity_of_text};
 
 /// The price files this version was built with.
-pub const BUILTIN: [(&str, &str); 2] = [
+pub(crate) const BUILTIN: [(&str, &str); 2] = [
     ("pricing/openai.toml", include_str!("../../pricing/openai.toml")),
     ("pricing/anthropic.toml", include_str!("../../pricing/anthropic.toml")),
 ];
@@ -24,7 +24,7 @@ impl PriceTable {
     /// The prices this version was built with.
     ///
     /// # Errors
-    /// [`PriceError`]; a test holds that there is none.
+    /// `PriceError`; a test holds that there is none.
     pub fn builtin() -> Result<Self, PriceError> {
         let mut files = Vec::new();
         for (name, text) in BUILTIN {
@@ -36,7 +36,7 @@ impl PriceTable {
     /// One price file of its own, or several.
     ///
     /// # Errors
-    /// [`PriceError`] with file, model and row.
+    /// `PriceError` with file, model and row.
     pub fn from_toml<'f>(
         files: impl IntoIterator<Item = (&'f str, &'f str)>,
     ) -> Result<Self, PriceError> {
@@ -48,7 +48,7 @@ impl PriceTable {
     /// For contract prices and for models we do not know.
     ///
     /// # Errors
-    /// [`PriceError`] with file, model and row; the table itself is untouched.
+    /// `PriceError` with file, model and row; the table itself is untouched.
     pub fn with_overlay(&self, name: &str, text: &str) -> Result<Self, PriceError> {
         let layer = self.files.iter().map(|file| file.layer).max().unwrap_or(0) + 1;
         let below = |file: &PriceFile| (format!("layer {}", file.layer), file.clone());
@@ -66,7 +66,7 @@ impl PriceTable {
     /// The table a canonical text was taken from, less the sources.
     ///
     /// # Errors
-    /// [`PriceError`] if the text is not one this version wrote.
+    /// `PriceError` if the text is not one this version wrote.
     pub fn from_canonical(text: &str) -> Result<Self, PriceError> {
         let form = |error: serde_json::Error| PriceError {
             file: "canonical prices".to_owned(),

@@ -1,13 +1,13 @@
 //! What it costs: a dated price table, matching by name and instant, and exact rating.
 
 pub mod charge;
-pub mod load;
-pub mod name_match;
-pub mod price;
-pub mod problem;
+pub(crate) mod load;
+pub(crate) mod name_match;
+pub(crate) mod price;
+pub(crate) mod problem;
 pub mod rate;
-pub mod rows;
-pub mod schema;
-pub mod select;
+pub(crate) mod rows;
+pub(crate) mod schema;
+pub(crate) mod select;
 pub mod table;
-pub mod version;
+pub(crate) mod version;

@@ -2,7 +2,7 @@
 
 /// The variable end of a snapshot name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tail {
+pub(crate) enum Tail {
     /// `2026-04-23`.
     Date,
     /// `20260423`.
@@ -13,7 +13,7 @@ pub enum Tail {
 
 /// A snapshot pattern: fixed text, then one variable end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SnapshotPattern {
+pub(crate) struct SnapshotPattern {
     /// The text before the end.
     pub prefix: String,
     /// The end.
@@ -29,7 +29,7 @@ impl SnapshotPattern {
     ///
     /// # Errors
     /// The text itself.
-    pub fn read(text: &str) -> Result<Option<Self>, String> {
+    pub(crate) fn read(text: &str) -> Result<Option<Self>, String> {
         for (placeholder, tail) in PLACEHOLDERS {
             if let Some(prefix) = text.strip_suffix(placeholder) {
                 let plain = !prefix.is_empty() && !prefix.contains(['{', '}']);
@@ -45,7 +45,7 @@ impl SnapshotPattern {
 }
 
 /// The patterns a name could be an instance of: its fixed beginning and its kind of end.
-pub fn readings(name: &str) -> impl Iterator<Item = (&str, Tail)> {
+pub(crate) fn readings(name: &str) -> impl Iterator<Item = (&str, Tail)> {
     let dated = split_tail(name, 10, is_date).map(|prefix| (prefix, Tail::Date));
     let compact = split_tail(name, 8, is_compact_date).map(|prefix| (prefix, Tail::CompactDate));
     let tuned = name

@@ -53,7 +53,7 @@ impl Price {
     ///
     /// # Errors
     /// [`PriceTextError`] with the text.
-    pub fn read(meter: Meter, text: &str, per: u64) -> Result<Self, PriceTextError> {
+    pub(crate) fn read(meter: Meter, text: &str, per: u64) -> Result<Self, PriceTextError> {
         if per == 0 {
             return Err(PriceTextError::PerNothing);
         }
@@ -81,7 +81,7 @@ impl Price {
 
     /// What so many atoms come to, and whether the result had to be rounded (once, half to even,
     /// at 10⁻¹²). `None` where it does not fit a stored amount (9.2 million units).
-    pub fn amount(&self, atoms: u64, factors: &[&Factor]) -> Option<(Amount, bool)> {
+    pub(crate) fn amount(&self, atoms: u64, factors: &[&Factor]) -> Option<(Amount, bool)> {
         let (mut numerator, mut denominator) = (self.numerator, self.denominator);
         for factor in factors {
             numerator = numerator.checked_mul(factor.numerator)?;
@@ -102,7 +102,7 @@ impl Price {
 
     /// The exact price of one atom (a token, a thousandth of a second), in currency units; `None`
     /// where it has no end (a minute's price for a second).
-    pub fn per_atom(&self, factors: &[&Factor]) -> Option<Decimal> {
+    pub(crate) fn per_atom(&self, factors: &[&Factor]) -> Option<Decimal> {
         let (mut numerator, mut denominator) = (self.numerator, self.denominator);
         for factor in factors {
             numerator = numerator.checked_mul(factor.numerator)?;
@@ -128,7 +128,7 @@ impl Factor {
     ///
     /// # Errors
     /// [`PriceTextError`] with the text.
-    pub fn read(text: &str) -> Result<Self, PriceTextError> {
+    pub(crate) fn read(text: &str) -> Result<Self, PriceTextError> {
         let (value, numerator, scale) = fraction(text)?;
         if value.scale() > 6 {
             return Err(PriceTextError::TooFine(text.to_owned(), 1));

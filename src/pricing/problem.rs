@@ -17,7 +17,6 @@ pub struct PriceError {
 
 /// What can be wrong with a price file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
 pub enum PriceProblem {
     #[error("not a price file: {0}")]
     Form(String),
@@ -77,24 +76,24 @@ pub enum PriceProblem {
 
 /// Where in a file the reading stands.
 #[derive(Clone, Debug)]
-pub struct Place<'f> {
+pub(crate) struct Place<'f> {
     file: &'f str,
     trail: String,
 }
 
 impl<'f> Place<'f> {
     /// The file itself.
-    pub const fn of(file: &'f str) -> Self {
+    pub(crate) const fn of(file: &'f str) -> Self {
         Self { file, trail: String::new() }
     }
 
     /// A model, a row or a name in it.
-    pub fn inside(&self, what: impl std::fmt::Display) -> Self {
+    pub(crate) fn inside(&self, what: impl std::fmt::Display) -> Self {
         Self { file: self.file, trail: format!("{} · {what}", self.trail) }
     }
 
     /// What is wrong here.
-    pub fn error(&self, problem: PriceProblem) -> PriceError {
+    pub(crate) fn error(&self, problem: PriceProblem) -> PriceError {
         PriceError { file: self.file.to_owned(), place: self.trail.clone(), problem }
     }
 }

@@ -11,7 +11,7 @@ use crate::pricing::version::multiplied_rate_id;
 use crate::usage::{ModelUsage, ReportedUsage, UsageFlag, UsageSource};
 
 /// The version of the arithmetic; a change of any result raises it.
-pub const ENGINE: &str = "1";
+pub(crate) const ENGINE: &str = "1";
 
 /// Prices what an attempt reported.
 ///

@@ -17,7 +17,7 @@ use crate::pricing::version::{CanonicalRow, canonical_price, identity};
 ///
 /// # Errors
 /// [`PriceError`] with the row.
-pub fn read_period(
+pub(crate) fn read_period(
     file: &PriceFile,
     model: &ModelEntry,
     entry: &PriceEntry,
@@ -300,7 +300,7 @@ fn spelled(select: &BTreeMap<String, Values>) -> String {
 ///
 /// # Errors
 /// [`PriceError`] for no instants, or an end that is not after the beginning.
-pub fn read_span(
+pub(crate) fn read_span(
     from: &str,
     until: Option<&str>,
     place: &Place<'_>,

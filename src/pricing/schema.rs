@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The schema number this version reads and writes.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// One provider's prices: the whole of a `pricing/PROVIDER.toml`.
 ///
 /// Serialized without sources it is the canonical form the books keep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PriceFile {
+pub(crate) struct PriceFile {
     /// Always [`SCHEMA`].
     pub schema: u32,
     /// The provider, as routes and records spell it.
@@ -33,7 +33,7 @@ pub struct PriceFile {
 /// A model, its names and its prices over time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelEntry {
+pub(crate) struct ModelEntry {
     /// The name the price page gives it.
     pub id: String,
     /// Further names for ever: exact, or ending in `{date}`, `{yyyymmdd}` or `{tuned}`.
@@ -50,7 +50,7 @@ pub struct ModelEntry {
 /// A name that points at a model from one instant until another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AliasEntry {
+pub(crate) struct AliasEntry {
     /// The name.
     pub name: String,
     /// First instant, RFC 3339.
@@ -63,7 +63,7 @@ pub struct AliasEntry {
 /// What a model costs over one period.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PriceEntry {
+pub(crate) struct PriceEntry {
     /// First instant, RFC 3339.
     pub from: String,
     /// First instant after, or open.
@@ -114,7 +114,7 @@ pub struct SourceEntry {
 /// A price per so many units.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FeeEntry {
+pub(crate) struct FeeEntry {
     /// Decimal text.
     pub price: String,
     /// Units the price is for: 1,000 calls, 60 seconds, 1,000,000 characters.
@@ -124,7 +124,7 @@ pub struct FeeEntry {
 /// Rates from a prompt size on, for the whole call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TierEntry {
+pub(crate) struct TierEntry {
     /// Where the band begins.
     pub context: ContextEntry,
     /// Price of 1,000,000 tokens, by token meter.
@@ -137,7 +137,7 @@ pub struct TierEntry {
 /// Where a long-context band begins, in input tokens of the call.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ContextEntry {
+pub(crate) enum ContextEntry {
     /// Strictly more than this.
     Over(u64),
     /// This or more.
@@ -147,7 +147,7 @@ pub enum ContextEntry {
 /// One value or several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Values {
+pub(crate) enum Values {
     /// Exactly this word.
     One(String),
     /// Any of these.
@@ -157,7 +157,7 @@ pub enum Values {
 /// Rates under circumstances.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WhenEntry {
+pub(crate) struct WhenEntry {
     /// The circumstances, all of which must hold.
     pub select: BTreeMap<String, Values>,
     /// Price of 1,000,000 tokens, by token meter.
@@ -180,7 +180,7 @@ pub struct WhenEntry {
 /// A factor under circumstances.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MultiplyEntry {
+pub(crate) struct MultiplyEntry {
     /// The circumstances, all of which must hold.
     pub select: BTreeMap<String, Values>,
     /// Decimal text.
@@ -194,7 +194,7 @@ pub struct MultiplyEntry {
 
 impl Values {
     /// The words, whichever way they were written.
-    pub fn words(&self) -> &[String] {
+    pub(crate) fn words(&self) -> &[String] {
         match self {
             Self::One(word) => std::slice::from_ref(word),
             Self::Many(words) => words,

@@ -16,7 +16,7 @@ pub struct Selection(Vec<(String, Vec<String>)>);
 
 /// The circumstances of one call that may change its price, in the words of the price file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Circumstances(Vec<(String, String)>);
+pub(crate) struct Circumstances(Vec<(String, String)>);
 
 /// A factor with what it asks for and the meters it applies to.
 #[derive(Clone, Debug)]
@@ -33,17 +33,17 @@ pub struct Multiplier {
 
 impl Selectors {
     /// Whether this circumstance may change a price at all.
-    pub fn decides(&self, key: &str) -> bool {
+    pub(crate) fn decides(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }
 
     /// Whether this word means nothing special.
-    pub fn is_neutral(&self, key: &str, word: &str) -> bool {
+    pub(crate) fn is_neutral(&self, key: &str, word: &str) -> bool {
         self.0.get(key).is_some_and(|words| words.iter().any(|neutral| neutral == word))
     }
 
     /// Adds the words of another file of the same provider.
-    pub fn extend(&mut self, more: &BTreeMap<String, Vec<String>>) {
+    pub(crate) fn extend(&mut self, more: &BTreeMap<String, Vec<String>>) {
         for (key, words) in more {
             self.0.entry(key.clone()).or_default().extend(words.iter().cloned());
         }
@@ -53,7 +53,7 @@ impl Selectors {
     ///
     /// Two spellings of the wire are brought to the word the price files use: a region asked for
     /// as `inference_geo`, and a batch reported as a service tier.
-    pub fn special(&self, conditions: &Conditions) -> Circumstances {
+    pub(crate) fn special(&self, conditions: &Conditions) -> Circumstances {
         let mut special = Vec::new();
         for (key, value) in conditions.iter() {
             let value = value.trim().to_ascii_lowercase();
@@ -75,19 +75,19 @@ impl Selectors {
 
 impl Selection {
     /// From keys and their words.
-    pub fn new(select: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
+    pub(crate) fn new(select: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
         Self(select.into_iter().collect())
     }
 
     /// Whether every key is present with one of its words.
-    pub fn matches(&self, circumstances: &Circumstances) -> bool {
+    pub(crate) fn matches(&self, circumstances: &Circumstances) -> bool {
         self.0.iter().all(|(key, words)| {
             circumstances.get(key).is_some_and(|value| words.iter().any(|word| word == value))
         })
     }
 
     /// Whether it asks for this key.
-    pub fn names(&self, key: &str) -> bool {
+    pub(crate) fn names(&self, key: &str) -> bool {
         self.0.iter().any(|(own, _)| own == key)
     }
 
@@ -97,7 +97,7 @@ impl Selection {
     }
 
     /// How many circumstances it asks for.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
@@ -107,7 +107,7 @@ impl Selection {
     }
 
     /// Whether one call could meet both with the same keys, so that neither would win.
-    pub fn collides_with(&self, other: &Self) -> bool {
+    pub(crate) fn collides_with(&self, other: &Self) -> bool {
         self.len() == other.len()
             && self.0.iter().all(|(key, words)| {
                 other.0.iter().any(|(their_key, theirs)| {
@@ -119,12 +119,16 @@ impl Selection {
 
 impl Circumstances {
     /// The word said for a key.
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
     }
 
     /// The first circumstance a row and its multipliers do not account for.
-    pub fn uncovered(&self, row: &Selection, multipliers: &[&Multiplier]) -> Option<(&str, &str)> {
+    pub(crate) fn uncovered(
+        &self,
+        row: &Selection,
+        multipliers: &[&Multiplier],
+    ) -> Option<(&str, &str)> {
         let covered = |key: &str| {
             row.names(key) || multipliers.iter().any(|multiplier| multiplier.select.names(key))
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use crate::meter::Meter;
-use crate::money::{Amount, Currency};
+use crate::money::Currency;
 use crate::names::ProviderName;
 use crate::period::Timestamp;
 use crate::pricing::name_match::{Tail, readings};
@@ -264,7 +264,7 @@ impl ProviderPrices {
     }
 
     /// Every model a name has ever led to, in any layer.
-    pub fn named(&self, name: &str) -> Vec<&ModelPrices> {
+    pub(crate) fn named(&self, name: &str) -> Vec<&ModelPrices> {
         let mut indexes: Vec<usize> = self.entries(name).map(|entry| entry.model).collect();
         indexes.sort_unstable();
         indexes.dedup();
@@ -283,7 +283,7 @@ impl ProviderPrices {
 
 impl ModelPrices {
     /// The prices at an instant.
-    pub fn at(&self, at: Timestamp) -> Option<&PricePeriod> {
+    pub(crate) fn at(&self, at: Timestamp) -> Option<&PricePeriod> {
         self.periods.iter().find(|period| period.from <= at && at < period.until)
     }
 }
@@ -293,7 +293,7 @@ impl PricePeriod {
     ///
     /// # Errors
     /// The first circumstance nothing accounts for: the price under it is not known.
-    pub fn select(
+    pub(crate) fn select(
         &self,
         circumstances: &Circumstances,
     ) -> Result<SelectedRow<'_>, (String, String)> {
@@ -330,7 +330,7 @@ impl PriceRow {
 
 impl PriceBand {
     /// The price of a meter and the meter it is priced as: itself, or what includes it.
-    pub fn price(&self, meter: Meter) -> Option<(Meter, &Price)> {
+    pub(crate) fn price(&self, meter: Meter) -> Option<(Meter, &Price)> {
         let own = |meter: Meter| {
             self.prices.iter().find(|(priced, _)| *priced == meter).map(|(_, price)| (meter, price))
         };
@@ -343,7 +343,7 @@ impl PriceBand {
 
 impl<'t> SelectedRow<'t> {
     /// The factors that apply to a meter.
-    pub fn over(&self, meter: Meter) -> Vec<&'t Multiplier> {
+    pub(crate) fn over(&self, meter: Meter) -> Vec<&'t Multiplier> {
         self.multipliers
             .iter()
             .filter(|multiplier| multiplier.over.contains(&meter))
@@ -357,11 +357,6 @@ impl CandidateRate<'_> {
     /// end (a price per minute for a thousandth of a second).
     pub fn per_atom(&self) -> Option<Decimal> {
         self.price.per_atom(&self.factors())
-    }
-
-    /// What so many atoms come to, and whether it had to be rounded.
-    pub fn amount(&self, atoms: u64) -> Option<(Amount, bool)> {
-        self.price.amount(atoms, &self.factors())
     }
 
     fn factors(&self) -> Vec<&Factor> {

@@ -15,7 +15,7 @@ const IDENTITY_DIGITS: usize = 32;
 
 /// The selected row as it is hashed: what decides the price and nothing else.
 #[derive(Debug, Serialize)]
-pub struct CanonicalRow<'r> {
+pub(crate) struct CanonicalRow<'r> {
     /// The provider.
     pub provider: &'r str,
     /// What the prices are in.
@@ -39,21 +39,21 @@ pub struct CanonicalRow<'r> {
 }
 
 /// Hash of anything that serializes the same way each time.
-pub fn identity(content: &impl Serialize) -> String {
+pub(crate) fn identity(content: &impl Serialize) -> String {
     // Maps with text keys and plain fields always serialize.
     let text = serde_json::to_string(content).unwrap_or_default();
     identity_of_text(&text)
 }
 
 /// Hash of a canonical text.
-pub fn identity_of_text(text: &str) -> String {
+pub(crate) fn identity_of_text(text: &str) -> String {
     let mut digits = sha256(text);
     digits.truncate(IDENTITY_DIGITS);
     digits
 }
 
 /// The rate id of a row under factors: the row's own where there are none.
-pub fn multiplied_rate_id(row: &str, multipliers: &[&Multiplier]) -> String {
+pub(crate) fn multiplied_rate_id(row: &str, multipliers: &[&Multiplier]) -> String {
     if multipliers.is_empty() {
         return row.to_owned();
     }
@@ -64,7 +64,7 @@ pub fn multiplied_rate_id(row: &str, multipliers: &[&Multiplier]) -> String {
 
 /// Brings a checked file to the one way of writing it: models by id, names in order, instants and
 /// decimals canonical. What means the same reads the same.
-pub fn canonical_file(mut file: PriceFile) -> PriceFile {
+pub(crate) fn canonical_file(mut file: PriceFile) -> PriceFile {
     for words in file.selectors.values_mut() {
         words.sort();
     }
@@ -85,7 +85,7 @@ fn canonical_model(model: &mut ModelEntry) {
 }
 
 /// Brings one row to the one way of writing it.
-pub fn canonical_price(price: &mut PriceEntry) {
+pub(crate) fn canonical_price(price: &mut PriceEntry) {
     canonical_instant(&mut price.from);
     price.until.iter_mut().for_each(canonical_instant);
     price.rates.values_mut().for_each(canonical_decimal);

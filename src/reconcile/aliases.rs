@@ -6,7 +6,7 @@ use crate::names::ModelName;
 
 /// The billed spelling as a model id: `Claude Opus 4.8` becomes `claude-opus-4-8`,
 /// `Claude 3.5 Sonnet 2024-10-22` becomes `claude-3-5-sonnet-20241022`. An id stays as it is.
-pub fn model_id(spelling: &str) -> String {
+pub(crate) fn model_id(spelling: &str) -> String {
     let trimmed = spelling.trim();
     let is_display_name = trimmed.contains(' ') || trimmed.chars().any(char::is_uppercase);
     if !is_display_name {
@@ -20,7 +20,7 @@ pub fn model_id(spelling: &str) -> String {
 }
 
 /// A model id without its snapshot date (`-2024-07-18` or `-20241022`).
-pub fn undated(id: &str) -> &str {
+pub(crate) fn undated(id: &str) -> &str {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((base, last)) = id.rsplit_once('-') {
         if last.len() == 8 && digits(last) {
@@ -40,12 +40,12 @@ pub fn undated(id: &str) -> &str {
 
 /// Which of our model names each side's names are compared under.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NameMap(BTreeMap<String, String>);
+pub(crate) struct NameMap(BTreeMap<String, String>);
 
 impl NameMap {
     /// Pairs the names of both sides: given alias, then id, then the same id but for a snapshot
     /// date where only one dated name can be meant. Names that pair with nothing stay themselves.
-    pub fn new(
+    pub(crate) fn new(
         ours: &BTreeSet<String>,
         billed: &BTreeSet<String>,
         given: &BTreeMap<String, ModelName>,
@@ -78,7 +78,7 @@ impl NameMap {
     }
 
     /// The common name of either side's spelling.
-    pub fn common<'a>(&'a self, spelling: &'a str) -> &'a str {
+    pub(crate) fn common<'a>(&'a self, spelling: &'a str) -> &'a str {
         self.0.get(spelling).map_or(spelling, String::as_str)
     }
 }

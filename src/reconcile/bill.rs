@@ -17,7 +17,7 @@ use crate::reconcile::worksheet::{Billed, CellIndex, CellKey, Worksheet};
 
 /// A money row with the import it came from.
 #[derive(Clone, Copy, Debug)]
-pub struct LineRef<'a> {
+pub(crate) struct LineRef<'a> {
     /// The import.
     pub import: &'a ImportFact,
     /// The row.
@@ -53,7 +53,7 @@ pub enum BillError {
 ///
 /// Rows of other months in the same file are left out; an adjustment dated before the period stays,
 /// unless its file covers that month too.
-pub fn sorted_lines(inputs: &Inputs) -> Vec<LineRef<'_>> {
+pub(crate) fn sorted_lines(inputs: &Inputs) -> Vec<LineRef<'_>> {
     let span = inputs.period.span();
     let first_day = inputs.period.first_day();
     let belongs = |entry: &LineRef<'_>| {
@@ -77,7 +77,7 @@ pub fn sorted_lines(inputs: &Inputs) -> Vec<LineRef<'_>> {
 ///
 /// # Errors
 /// [`BillError`] for two currencies, or one the books cannot be compared with.
-pub fn currency(lines: &[LineRef<'_>], inputs: &Inputs) -> Result<Currency, BillError> {
+pub(crate) fn currency(lines: &[LineRef<'_>], inputs: &Inputs) -> Result<Currency, BillError> {
     let found: BTreeSet<Currency> = lines.iter().map(|line| line.line.currency).collect();
     let mut found = found.into_iter();
     let bill = found.next().unwrap_or(inputs.currency);
@@ -93,7 +93,7 @@ pub fn currency(lines: &[LineRef<'_>], inputs: &Inputs) -> Result<Currency, Bill
 }
 
 /// Whether a line is usage that maps to a cell; other usage money is shown as unmapped.
-pub fn is_mapped(line: &BilledLine, sheet: &Worksheet) -> bool {
+pub(crate) fn is_mapped(line: &BilledLine, sheet: &Worksheet) -> bool {
     let grain = &sheet.grain;
     line.category == ChargeCategory::Usage
         && (line.meter.is_some() || !grain.meter)
@@ -104,7 +104,7 @@ pub fn is_mapped(line: &BilledLine, sheet: &Worksheet) -> bool {
 ///
 /// # Errors
 /// [`BillError`] where sums cannot be kept exactly.
-pub fn place(
+pub(crate) fn place(
     sheet: &mut Worksheet,
     lines: &[LineRef<'_>],
     inputs: &Inputs,
@@ -221,7 +221,7 @@ fn complete_with_usage(
 }
 
 /// How far the true amount may lie below and above the printed one.
-pub fn slack(precision: AmountPrecision, shown_decimals: u32) -> (Decimal, Decimal) {
+pub(crate) fn slack(precision: AmountPrecision, shown_decimals: u32) -> (Decimal, Decimal) {
     let half = || Decimal::try_from_i128_with_scale(5, shown_decimals + 1).unwrap_or_default();
     match precision {
         AmountPrecision::Exact => (Decimal::ZERO, Decimal::ZERO),
@@ -231,7 +231,7 @@ pub fn slack(precision: AmountPrecision, shown_decimals: u32) -> (Decimal, Decim
 }
 
 /// Names to indexes, for the bill's side.
-pub struct Lookup {
+pub(crate) struct Lookup {
     owners: BTreeMap<crate::reconcile::owners::Owner, u32>,
     models: BTreeMap<String, u32>,
     skus: BTreeMap<crate::reconcile::grain::Sku, u32>,
@@ -239,7 +239,7 @@ pub struct Lookup {
 
 impl Lookup {
     /// From the worksheet's sorted lists.
-    pub fn new(sheet: &Worksheet) -> Self {
+    pub(crate) fn new(sheet: &Worksheet) -> Self {
         Self {
             owners: (0..).zip(&sheet.owners).map(|(index, one)| (one.clone(), index)).collect(),
             models: (0..).zip(&sheet.models).map(|(index, one)| (one.clone(), index)).collect(),
@@ -248,7 +248,7 @@ impl Lookup {
     }
 
     /// The key of a row.
-    pub fn key(
+    pub(crate) fn key(
         &self,
         sheet: &Worksheet,
         (names, owners): (&NameMap, &Owners),
@@ -271,7 +271,7 @@ impl Lookup {
 
 impl Billed {
     /// Whether the bill has anything here.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         !self.lines.is_empty() || self.quantity.is_some_and(|quantity| quantity > 0)
     }
 }

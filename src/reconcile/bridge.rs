@@ -31,7 +31,7 @@ pub struct BridgeRow {
 
 /// Why a bridge cannot stand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BridgeError {
+pub(crate) enum BridgeError {
     /// Figures cannot be kept exactly.
     #[error(transparent)]
     Inexact(#[from] Inexact),
@@ -44,7 +44,7 @@ pub enum BridgeError {
 ///
 /// # Errors
 /// [`BridgeError`] where a figure cannot be kept exactly.
-pub fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
+pub(crate) fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
     invariants::charges_reproduce(matched)?;
     let timing_notes = matched.sheet.notes.len();
     alias::apply(&mut matched.sheet)?;
@@ -68,7 +68,7 @@ pub fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn rows(sheet: &Worksheet, recorded: Decimal) -> Result<Vec<BridgeRow>, Inexact> {
+pub(crate) fn rows(sheet: &Worksheet, recorded: Decimal) -> Result<Vec<BridgeRow>, Inexact> {
     let mut balance = recorded;
     let mut rows = Vec::new();
     for step in Step::ALL {

@@ -39,7 +39,7 @@ pub struct Coverage {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn of(matched: &Matched<'_>) -> Result<Coverage, Inexact> {
+pub(crate) fn of(matched: &Matched<'_>) -> Result<Coverage, Inexact> {
     let sheet = &matched.sheet;
     let mut total = Decimal::ZERO;
     for cell in &sheet.cells {

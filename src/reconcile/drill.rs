@@ -1,47 +1,16 @@
-//! From a finding to everything behind it: all its attempts, all its rows.
+//! What is behind a note of the worksheet: its cells, attempts and rows.
 
 use crate::names::AttemptId;
-use crate::reconcile::engine::{ReconcileError, worked_out};
-use crate::reconcile::facts::{AttemptFact, Inputs};
+use crate::reconcile::facts::AttemptFact;
 use crate::reconcile::finding::{DrillDown, RowRef};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::worksheet::CellIndex;
 
 /// How many attempts and rows a report itself names; the rest is one question away.
-pub const SAMPLE: usize = 20;
-
-/// Every attempt behind a finding, by id.
-///
-/// # Errors
-/// [`ReconcileError`] as the reconciliation itself, or for an id the report does not have.
-pub fn attempts_behind(inputs: &Inputs, finding: &str) -> Result<Vec<AttemptId>, ReconcileError> {
-    let matched = worked_out(inputs)?;
-    let note = note_of(&matched, finding)?;
-    let indexes = behind(&matched, note, &cells_of(&matched, note));
-    let id = |index: &u32| inputs.attempts[*index as usize].attempt;
-    let mut found: Vec<AttemptId> = indexes.iter().map(id).collect();
-    found.sort_unstable();
-    Ok(found)
-}
-
-/// Every row of the bill behind a finding, by batch and row.
-///
-/// # Errors
-/// As [`attempts_behind`].
-pub fn rows_behind(inputs: &Inputs, finding: &str) -> Result<Vec<RowRef>, ReconcileError> {
-    let matched = worked_out(inputs)?;
-    let note = note_of(&matched, finding)?;
-    let rows = rows(&matched, note, &cells_of(&matched, note));
-    Ok(rows.iter().map(|index| row_ref(&matched, *index)).collect())
-}
-
-fn note_of(matched: &Matched<'_>, finding: &str) -> Result<usize, ReconcileError> {
-    let note = finding_ids(matched).iter().position(|id| id == finding);
-    note.ok_or_else(|| ReconcileError::NoSuchFinding(finding.to_owned()))
-}
+pub(crate) const SAMPLE: usize = 20;
 
 /// The rows behind a note, as indexes in order of batch and row.
-fn rows(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
+pub(crate) fn rows(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     let sheet = &matched.sheet;
     let mut rows: Vec<u32> =
         cells.iter().flat_map(|cell| &sheet.cells[*cell].billed.lines).copied().collect();
@@ -51,13 +20,14 @@ fn rows(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     rows
 }
 
-fn row_ref(matched: &Matched<'_>, index: u32) -> RowRef {
+/// A row as a person finds it.
+pub(crate) fn row_ref(matched: &Matched<'_>, index: u32) -> RowRef {
     let entry = matched.lines[index as usize];
     RowRef { batch: entry.import.batch.clone(), row: entry.line.row }
 }
 
 /// The ids of all findings, in the order of the worksheet's notes.
-pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
+pub(crate) fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
     let notes = &matched.sheet.notes;
     let id = |index: usize| {
         let note = &notes[index];
@@ -74,7 +44,7 @@ pub fn finding_ids(matched: &Matched<'_>) -> Vec<String> {
 }
 
 /// The attempts behind a note, as indexes.
-pub fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
+pub(crate) fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u32> {
     let sheet = &matched.sheet;
     if let Some(attempts) = &sheet.notes[note].attempts {
         return attempts.iter().copied().collect();
@@ -90,7 +60,7 @@ pub fn behind(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> Vec<u3
 }
 
 /// The cells a note has effects in.
-fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
+pub(crate) fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
     let effects = matched.sheet.effects.iter().filter(|effect| effect.note == note);
     let mut cells: Vec<CellIndex> = effects.map(|effect| effect.cell).collect();
     cells.sort_unstable();
@@ -99,7 +69,7 @@ fn cells_of(matched: &Matched<'_>, note: usize) -> Vec<CellIndex> {
 }
 
 /// The drill-down a report prints.
-pub fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
+pub(crate) fn of(matched: &Matched<'_>, note: usize, cells: &[CellIndex]) -> DrillDown {
     let sheet = &matched.sheet;
     let attempts = behind(matched, note, cells);
     let rows = rows(matched, note, cells);

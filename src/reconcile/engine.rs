@@ -1,12 +1,16 @@
-//! The reconciliation in one breath: match, bridge, check, report.
+//! The reconciliation in one breath: match, bridge, check, report; and all that is behind a finding.
 
+use crate::names::AttemptId;
 use crate::reconcile::bill::BillError;
 use crate::reconcile::bridge::{self, BridgeError};
+use crate::reconcile::drill;
 use crate::reconcile::exact::Inexact;
 use crate::reconcile::facts::Inputs;
+use crate::reconcile::finding::RowRef;
 use crate::reconcile::invariants::{self, BrokenInvariant};
 use crate::reconcile::matching::{self, Matched};
-use crate::reconcile::report::{self, Report};
+use crate::reconcile::report::Report;
+use crate::reconcile::write_up;
 
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,16 +44,46 @@ impl From<BridgeError> for ReconcileError {
 /// [`ReconcileError`]: rather no report than one whose parts do not add up to the last digit.
 pub fn reconcile(inputs: &Inputs) -> Result<Report, ReconcileError> {
     let matched = worked_out(inputs)?;
-    Ok(report::of(&matched)?)
+    Ok(write_up::of(&matched)?)
 }
 
 /// Both sides matched and bridged, every invariant checked.
 ///
 /// # Errors
 /// As [`reconcile`].
-pub fn worked_out(inputs: &Inputs) -> Result<Matched<'_>, ReconcileError> {
+pub(crate) fn worked_out(inputs: &Inputs) -> Result<Matched<'_>, ReconcileError> {
     let mut matched = matching::lay_out(inputs)?;
     bridge::build(&mut matched)?;
     invariants::hold(&matched)?;
     Ok(matched)
+}
+
+/// Every attempt behind a finding, by id.
+///
+/// # Errors
+/// [`ReconcileError`] as the reconciliation itself, or for an id the report does not have.
+pub fn attempts_behind(inputs: &Inputs, finding: &str) -> Result<Vec<AttemptId>, ReconcileError> {
+    let matched = worked_out(inputs)?;
+    let note = note_of(&matched, finding)?;
+    let indexes = drill::behind(&matched, note, &drill::cells_of(&matched, note));
+    let id = |index: &u32| inputs.attempts[*index as usize].attempt;
+    let mut found: Vec<AttemptId> = indexes.iter().map(id).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Every row of the bill behind a finding, by batch and row.
+///
+/// # Errors
+/// As [`attempts_behind`].
+pub fn rows_behind(inputs: &Inputs, finding: &str) -> Result<Vec<RowRef>, ReconcileError> {
+    let matched = worked_out(inputs)?;
+    let note = note_of(&matched, finding)?;
+    let rows = drill::rows(&matched, note, &drill::cells_of(&matched, note));
+    Ok(rows.iter().map(|index| drill::row_ref(&matched, *index)).collect())
+}
+
+fn note_of(matched: &Matched<'_>, finding: &str) -> Result<usize, ReconcileError> {
+    let note = drill::finding_ids(matched).iter().position(|id| id == finding);
+    note.ok_or_else(|| ReconcileError::NoSuchFinding(finding.to_owned()))
 }

@@ -19,7 +19,7 @@ pub enum Inexact {
 ///
 /// # Errors
 /// Refuses to round.
-pub fn add(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
+pub(crate) fn add(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
     exact_add(left, right).ok_or_else(|| Inexact::TooPrecise(format!("{left} + {right}")))
 }
 
@@ -27,7 +27,7 @@ pub fn add(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
 ///
 /// # Errors
 /// Refuses to round.
-pub fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
+pub(crate) fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
     exact_sub(left, right).ok_or_else(|| Inexact::TooPrecise(format!("{left} - {right}")))
 }
 
@@ -35,7 +35,7 @@ pub fn subtract(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
 ///
 /// # Errors
 /// Refuses to round.
-pub fn multiply(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
+pub(crate) fn multiply(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
     exact_mul(left, right).ok_or_else(|| Inexact::TooPrecise(format!("{left} × {right}")))
 }
 
@@ -43,7 +43,7 @@ pub fn multiply(left: Decimal, right: Decimal) -> Result<Decimal, Inexact> {
 ///
 /// # Errors
 /// Refuses to round.
-pub fn at_price(price: Decimal, quantity: i128) -> Result<Decimal, Inexact> {
+pub(crate) fn at_price(price: Decimal, quantity: i128) -> Result<Decimal, Inexact> {
     let units = Decimal::try_from_i128_with_scale(quantity, 0)
         .map_err(|_| Inexact::TooPrecise(quantity.to_string()))?;
     multiply(price, units)

@@ -257,12 +257,12 @@ pub struct GapFact {
 
 impl GapFact {
     /// Whether an attempt can be missing at all: an unclean stop that lost nothing is a gap of none.
-    pub fn may_hide_traffic(&self) -> bool {
+    pub(crate) fn may_hide_traffic(&self) -> bool {
         self.at_most != Some(0)
     }
 
     /// What may be missing, in a sentence.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let at_most = self
             .at_most
             .map_or_else(|| "an unknown number of".to_owned(), |most| format!("at most {most}"));
@@ -303,7 +303,7 @@ pub struct ExchangeRate {
 
 impl ExchangeRate {
     /// The rate and where it is from, in words.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let rate = canonical_text(self.rate);
         let source = match self.source.as_str() {
             "" => "no source was named",

@@ -48,7 +48,7 @@ macro_rules! causes {
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The name in JSON and addresses.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
 
@@ -58,12 +58,12 @@ macro_rules! causes {
             }
 
             /// Whose move it usually is.
-            pub const fn mover(self) -> Mover {
+            pub(crate) const fn mover(self) -> Mover {
                 match self { $(Self::$name => Mover::$mover,)* }
             }
 
             /// A few words for a heading.
-            pub const fn title(self) -> &'static str {
+            pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
         }
@@ -179,7 +179,7 @@ pub enum Mover {
     AskProvider,
     /// Fix ours.
     FixOurs,
-    /// Nobody's: as agreed, timing, rounding, face value; [`Cause::why_nobody`] says which.
+    /// Nobody's: as agreed, timing, rounding, face value; `Cause::why_nobody` says which.
     Nobody,
 }
 
@@ -261,7 +261,7 @@ pub struct DrillDown {
     pub which: String,
     /// How many attempts.
     pub attempt_count: u64,
-    /// The first of them by id; all of them by `drill::attempts_behind`.
+    /// The first of them by id; all of them by `engine::attempts_behind`.
     pub attempts: Vec<AttemptId>,
     /// How many rows of the bill.
     pub row_count: u64,
@@ -299,7 +299,7 @@ impl Step {
     ];
 
     /// A few words for a row of the bridge.
-    pub const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Timing => "Timing",
             Self::Identity => "Names",
@@ -316,7 +316,7 @@ impl Step {
 
 impl Confidence {
     /// The confidence as a page says it.
-    pub fn words(self, alternatives: &[String]) -> String {
+    pub(crate) fn words(self, alternatives: &[String]) -> String {
         match (self, alternatives) {
             (Self::Proven, _) => "proven".to_owned(),
             (Self::Consistent, []) => "fits, but is not proven".to_owned(),
@@ -329,7 +329,7 @@ impl Confidence {
 
 impl Cause {
     /// Why it is nobody's move, where it is nobody's.
-    pub const fn why_nobody(self) -> &'static str {
+    pub(crate) const fn why_nobody(self) -> &'static str {
         match self {
             Self::Discount => "as agreed",
             Self::Fee | Self::Tax | Self::Credit | Self::Correction => "as the bill prints it",
@@ -344,7 +344,7 @@ impl Cause {
 
 impl Finding {
     /// Whose move, and where it is nobody's, why.
-    pub fn move_words(&self) -> String {
+    pub(crate) fn move_words(&self) -> String {
         match self.mover {
             Mover::Nobody => format!("{}: {}", self.mover.words(), self.cause.why_nobody()),
             Mover::AskProvider | Mover::FixOurs => self.mover.words().to_owned(),
@@ -354,7 +354,7 @@ impl Finding {
 
 impl Mover {
     /// Whose move, as a page says it.
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::AskProvider => "ask the provider",
             Self::FixOurs => "fix ours",

@@ -10,7 +10,7 @@ use crate::usage::Conditions;
 /// What selects a price besides model and meter, in one spelling for both sides. The empty text
 /// is the standard tier, the global region, the standard speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sku {
+pub(crate) struct Sku {
     /// `batch`, `flex`, `priority` ...
     pub tier: String,
     /// Billed in the long-context band.
@@ -23,7 +23,7 @@ pub struct Sku {
 
 /// Which dimensions the money rows (and the quantity rows that complete them) carry.
 #[derive(Clone, Debug, Default)]
-pub struct Grain {
+pub(crate) struct Grain {
     /// A model is named.
     pub model: bool,
     /// A meter is named.
@@ -51,7 +51,7 @@ pub struct Grain {
 impl Grain {
     /// The grain of the usage lines; where they have no quantities and quantity rows do, the
     /// grain both share.
-    pub fn of<'a>(
+    pub(crate) fn of<'a>(
         lines: impl Iterator<Item = &'a BilledLine>,
         usage: impl Iterator<Item = &'a UsageRow>,
     ) -> Self {
@@ -101,7 +101,7 @@ impl Grain {
     }
 
     /// The level findings are made at.
-    pub fn level(&self, days: bool) -> Level {
+    pub(crate) fn level(&self, days: bool) -> Level {
         match (self.meter, self.model) {
             (true, _) if days && (self.key || self.scope) => Level::L1,
             (true, _) if days => Level::L2,
@@ -112,7 +112,7 @@ impl Grain {
     }
 
     /// What a coarse bill would need, in words; `None` where nothing is missing.
-    pub fn missing(&self) -> Option<&'static str> {
+    pub(crate) fn missing(&self) -> Option<&'static str> {
         match (self.model, self.meter) {
             (false, false) => Some("rows by model and token type (export again, grouped)"),
             (_, false) => Some("rows by token type"),
@@ -121,7 +121,7 @@ impl Grain {
     }
 
     /// A bill row's selectors, as far as the grain keeps them.
-    pub fn billed_sku(&self, dimensions: &BilledDimensions) -> Sku {
+    pub(crate) fn billed_sku(&self, dimensions: &BilledDimensions) -> Sku {
         let tier = match (dimensions.batch, dimensions.service_tier.as_deref()) {
             (Some(true), _) => "batch",
             (_, Some(tier)) => tier,
@@ -136,7 +136,7 @@ impl Grain {
     }
 
     /// An attempt's selectors, as far as the grain keeps them.
-    pub fn attempt_sku(&self, conditions: &Conditions, long_context: bool) -> Sku {
+    pub(crate) fn attempt_sku(&self, conditions: &Conditions, long_context: bool) -> Sku {
         self.masked(
             tier_of(conditions),
             long_context,
@@ -159,7 +159,7 @@ impl Grain {
     }
 
     /// The meter an amount of ours is compared under.
-    pub fn meter_of(&self, meter: Meter) -> Option<Meter> {
+    pub(crate) fn meter_of(&self, meter: Meter) -> Option<Meter> {
         if !self.meter {
             return None;
         }
@@ -189,14 +189,14 @@ impl Grain {
 
 impl Sku {
     /// The selectors of a price row.
-    pub fn of_rate(conditions: &Conditions, context_over: Option<u64>) -> Self {
+    pub(crate) fn of_rate(conditions: &Conditions, context_over: Option<u64>) -> Self {
         let everything =
             Grain { tier: true, context: true, region: true, speed: true, ..Grain::default() };
         everything.attempt_sku(conditions, context_over.is_some())
     }
 
     /// How it reads beside a model's name; empty for the standard one.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words = Vec::new();
         if !self.tier.is_empty() {
             words.push(self.tier.clone());

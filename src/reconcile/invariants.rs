@@ -36,7 +36,7 @@ impl From<Inexact> for BrokenInvariant {
 ///
 /// # Errors
 /// The first [`BrokenInvariant`].
-pub fn hold(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
+pub(crate) fn hold(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
     everything_is_placed_once(matched)?;
     every_cell_arrives_at_the_bill(matched)?;
     charges_are_quantity_times_price(matched)
@@ -98,7 +98,7 @@ fn every_cell_arrives_at_the_bill(matched: &Matched<'_>) -> Result<(), BrokenInv
 ///
 /// # Errors
 /// [`Inexact`] where it cannot be kept exactly.
-pub fn in_books_currency(
+pub(crate) fn in_books_currency(
     matched: &Matched<'_>,
     amount: Decimal,
     other_currency: bool,
@@ -141,7 +141,7 @@ fn charges_are_quantity_times_price(matched: &Matched<'_>) -> Result<(), BrokenI
 ///
 /// # Errors
 /// The first [`BrokenInvariant`].
-pub fn charges_reproduce(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
+pub(crate) fn charges_reproduce(matched: &Matched<'_>) -> Result<(), BrokenInvariant> {
     let sheet = &matched.sheet;
     let mut claims: QuickMap<u32, Vec<usize>> = QuickMap::default();
     for (index, note) in sheet.notes.iter().enumerate() {

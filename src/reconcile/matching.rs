@@ -25,7 +25,7 @@ use crate::reconcile::worksheet::{CellIndex, CellKey, Stub, Worksheet};
 
 /// Both sides on one worksheet.
 #[derive(Debug)]
-pub struct Matched<'a> {
+pub(crate) struct Matched<'a> {
     /// What was given.
     pub inputs: &'a Inputs,
     /// The cells.
@@ -50,7 +50,7 @@ pub struct Matched<'a> {
 ///
 /// # Errors
 /// [`BillError`] where the bill cannot be laid beside the books.
-pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
+pub(crate) fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
     let lines = bill::sorted_lines(inputs);
     let currency = bill::currency(&lines, inputs)?;
     let rows = || inputs.imports.iter().flat_map(|import| &import.usage);
@@ -95,7 +95,7 @@ pub fn lay_out(inputs: &Inputs) -> Result<Matched<'_>, BillError> {
 }
 
 /// Keys of the bill and credentials of ours that look like the same, for a person to confirm.
-pub fn look_alike(inputs: &Inputs) -> Vec<Likeness> {
+pub(crate) fn look_alike(inputs: &Inputs) -> Vec<Likeness> {
     let lines = bill::sorted_lines(inputs);
     let rows = || inputs.imports.iter().flat_map(|import| &import.usage);
     let grain = Grain::of(lines.iter().map(|entry| entry.line), rows());

@@ -10,7 +10,7 @@ use crate::reconcile::grain::Grain;
 
 /// Whose traffic a cell is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// Everything that is not told apart.
     Shared,
     /// A credential of ours, tied to keys of the bill.
@@ -23,7 +23,7 @@ pub enum Owner {
 
 /// Billed to somebody who sends nothing through here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Foreign {
+pub(crate) struct Foreign {
     /// The key, project, workspace or surface as the bill prints it.
     pub label: String,
     /// How sure that is.
@@ -34,7 +34,7 @@ pub struct Foreign {
 
 /// The owners of one reconciliation.
 #[derive(Debug)]
-pub struct Owners {
+pub(crate) struct Owners {
     /// Names of keys.
     pub key_names: KeyNames,
     ties: BTreeMap<String, (CredentialId, bool)>,
@@ -52,18 +52,18 @@ pub struct Owners {
 
 /// Which project or workspace an attempt belongs to.
 #[derive(Debug)]
-pub struct Scopes {
+pub(crate) struct Scopes {
     names: BTreeMap<String, String>,
     of_credential: BTreeMap<CredentialId, String>,
 }
 
 /// Which key a name means, where rows print both; one export may know only the name.
 #[derive(Debug, Default)]
-pub struct KeyNames(BTreeMap<String, String>);
+pub(crate) struct KeyNames(BTreeMap<String, String>);
 
 impl KeyNames {
     /// Names that stand beside one id only.
-    pub fn new<'a>(rows: impl Iterator<Item = &'a BilledDimensions>) -> Self {
+    pub(crate) fn new<'a>(rows: impl Iterator<Item = &'a BilledDimensions>) -> Self {
         let mut ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for row in rows {
             if let (Some(id), Some(name)) = (&row.key_id, &row.key_name)
@@ -78,20 +78,20 @@ impl KeyNames {
     }
 
     /// The key a row prints: its id, else the id its name stands for, else its name.
-    pub fn of<'a>(&'a self, dimensions: &'a BilledDimensions) -> Option<&'a str> {
+    pub(crate) fn of<'a>(&'a self, dimensions: &'a BilledDimensions) -> Option<&'a str> {
         let name = dimensions.key_name.as_deref().map(|name| self.id(name));
         dimensions.key_id.as_deref().or(name)
     }
 
     /// The id a key's name stands for, or the key as it is.
-    pub fn id<'a>(&'a self, key: &'a str) -> &'a str {
+    pub(crate) fn id<'a>(&'a self, key: &'a str) -> &'a str {
         self.0.get(key).map_or(key, String::as_str)
     }
 }
 
 impl Scopes {
     /// What people said. A tie that is only proposed takes no part.
-    pub fn new(ties: &Ties) -> Self {
+    pub(crate) fn new(ties: &Ties) -> Self {
         let names = ties.scopes.clone();
         let id = |scope: &String| names.get(scope).unwrap_or(scope).clone();
         let confirmed = ties.credentials.iter().filter(|tie| tie.confirmed);
@@ -100,12 +100,12 @@ impl Scopes {
     }
 
     /// The id a name on the bill stands for, or the name as it is.
-    pub fn id<'a>(&'a self, scope: &'a str) -> &'a str {
+    pub(crate) fn id<'a>(&'a self, scope: &'a str) -> &'a str {
         self.names.get(scope).map_or(scope, String::as_str)
     }
 
     /// The project or workspace the answer named; without one, that of the attempt's credential.
-    pub fn of<'a>(&'a self, attempt: &'a AttemptFact) -> Option<&'a str> {
+    pub(crate) fn of<'a>(&'a self, attempt: &'a AttemptFact) -> Option<&'a str> {
         let of_credential =
             || self.of_credential.get(attempt.credential.as_ref()?).map(String::as_str);
         attempt.scope.as_deref().or_else(of_credential)
@@ -113,14 +113,14 @@ impl Scopes {
 }
 
 /// The project or workspace a row prints.
-pub fn scope_of(dimensions: &BilledDimensions) -> Option<&str> {
+pub(crate) fn scope_of(dimensions: &BilledDimensions) -> Option<&str> {
     let project = dimensions.project_id.as_deref().or(dimensions.project_name.as_deref());
     project.or(dimensions.workspace.as_deref())
 }
 
 impl Owners {
     /// Reads the ties against what both sides show.
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         ties: &Ties,
         inferred: &[KeyTie],
         grain: &Grain,
@@ -187,7 +187,7 @@ impl Owners {
     }
 
     /// Whose traffic a row of the bill is.
-    pub fn of_row(&self, dimensions: &BilledDimensions) -> Owner {
+    pub(crate) fn of_row(&self, dimensions: &BilledDimensions) -> Owner {
         if let Some(surface) = &dimensions.surface {
             return foreign(
                 surface,
@@ -251,7 +251,7 @@ impl Owners {
     }
 
     /// Whose traffic an attempt is.
-    pub fn of_attempt(&self, attempt: &AttemptFact) -> Owner {
+    pub(crate) fn of_attempt(&self, attempt: &AttemptFact) -> Owner {
         if self.by_key {
             let tied = attempt.credential.as_ref();
             return match tied.filter(|one| self.tied_credentials.contains(*one)) {
@@ -268,7 +268,7 @@ impl Owners {
     }
 
     /// Whether a person confirmed which key of the bill this credential is.
-    pub fn is_confirmed(&self, owner: &Owner) -> bool {
+    pub(crate) fn is_confirmed(&self, owner: &Owner) -> bool {
         match owner {
             Owner::Credential(credential) => {
                 self.ties.values().any(|(tied, confirmed)| tied == credential && *confirmed)
@@ -278,7 +278,7 @@ impl Owners {
     }
 
     /// How an owner reads on a page.
-    pub fn words(&self, owner: &Owner) -> String {
+    pub(crate) fn words(&self, owner: &Owner) -> String {
         match owner {
             Owner::Shared => String::new(),
             Owner::Scope(scope) => scope.clone(),

@@ -3,11 +3,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map hashed quickly. Its order is never read: whatever is listed is sorted first.
-pub type QuickMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<QuickHasher>>;
+pub(crate) type QuickMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<QuickHasher>>;
 
 /// Rotate, mix, multiply, eight bytes at a time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct QuickHasher(u64);
+pub(crate) struct QuickHasher(u64);
 
 const ODD: u64 = 0xf135_7aea_2e62_a9c5;
 

@@ -14,7 +14,7 @@ use crate::reconcile::quick_hash::QuickMap;
 
 /// One price, under the name both sides share.
 #[derive(Clone, Debug)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// The row's id.
     pub rate_id: Arc<str>,
     /// Model, as matched.
@@ -37,11 +37,11 @@ pub struct Rate {
 
 /// Index of a [`Rate`] in its book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RateIndex(u32);
+pub(crate) struct RateIndex(u32);
 
 /// Every price that is known, by model and meter.
 #[derive(Debug, Default)]
-pub struct RateBook {
+pub(crate) struct RateBook {
     rates: Vec<Rate>,
     by_charge: QuickMap<(Arc<str>, Meter), RateIndex>,
     by_series: BTreeMap<(String, Meter), Vec<RateIndex>>,
@@ -49,7 +49,7 @@ pub struct RateBook {
 
 impl RateBook {
     /// The candidates, sorted so that their order of arrival changes nothing.
-    pub fn new(candidates: &[CandidateRate], names: &NameMap) -> Self {
+    pub(crate) fn new(candidates: &[CandidateRate], names: &NameMap) -> Self {
         let mut sorted: Vec<&CandidateRate> = candidates.iter().collect();
         sorted.sort_by(|a, b| {
             let key = |rate: &CandidateRate| {
@@ -92,7 +92,7 @@ impl RateBook {
     }
 
     /// The price a stored charge was made at; one the caller did not list is added as it stands.
-    pub fn of_charge(
+    pub(crate) fn of_charge(
         &mut self,
         rate_id: &Arc<str>,
         meter: Meter,
@@ -116,13 +116,17 @@ impl RateBook {
     }
 
     /// A price by index.
-    pub fn get(&self, index: RateIndex) -> Option<&Rate> {
+    pub(crate) fn get(&self, index: RateIndex) -> Option<&Rate> {
         self.rates.get(index.0 as usize)
     }
 
     /// Every price of a model's meter, oldest first; a snapshot the book does not list has the
     /// prices of its undated name.
-    pub fn series(&self, model: &str, meter: Meter) -> impl Iterator<Item = (RateIndex, &Rate)> {
+    pub(crate) fn series(
+        &self,
+        model: &str,
+        meter: Meter,
+    ) -> impl Iterator<Item = (RateIndex, &Rate)> {
         let of = |name: &str| self.by_series.get(&(name.to_owned(), meter));
         let is_listed = |rates: &&Vec<RateIndex>| {
             rates.iter().any(|rate| self.get(*rate).is_some_and(|rate| rate.from.is_some()))
@@ -133,7 +137,13 @@ impl RateBook {
     }
 
     /// The price that holds for a model's meter under these selectors at an instant.
-    pub fn at(&self, model: &str, meter: Meter, sku: &Sku, at: Timestamp) -> Option<RateIndex> {
+    pub(crate) fn at(
+        &self,
+        model: &str,
+        meter: Meter,
+        sku: &Sku,
+        at: Timestamp,
+    ) -> Option<RateIndex> {
         let holds = |rate: &Rate| {
             rate.from.is_none_or(|from| from <= at) && rate.until.is_none_or(|until| at < until)
         };

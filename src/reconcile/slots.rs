@@ -11,7 +11,7 @@ const LONGEST_DAYS: i64 = 400;
 
 /// The disjoint charge periods of a bill, in order. Usually UTC days.
 #[derive(Clone, Debug)]
-pub struct Slots {
+pub(crate) struct Slots {
     spans: Vec<ChargePeriod>,
     by_day: BTreeMap<NaiveDate, u32>,
     period: ChargePeriod,
@@ -23,7 +23,7 @@ impl Slots {
     ///
     /// Lines that overlap (a month beside its days) are coarsened to their union: no amount may be
     /// in two periods.
-    pub fn new(
+    pub(crate) fn new(
         billing: BillingPeriod,
         named: &BTreeSet<ChargePeriod>,
         covered: &BTreeSet<NaiveDate>,
@@ -63,7 +63,7 @@ impl Slots {
     }
 
     /// The slot an instant falls in.
-    pub fn at(&self, instant: Timestamp) -> Option<u32> {
+    pub(crate) fn at(&self, instant: Timestamp) -> Option<u32> {
         let after = self.spans.partition_point(|span| span.start <= instant);
         let index = after.checked_sub(1)?;
         let span = self.spans.get(index)?;
@@ -71,7 +71,7 @@ impl Slots {
     }
 
     /// The slot our own pages would show an instant in: by its UTC day, inside the billing period.
-    pub fn as_shown(&self, started_at: Timestamp) -> Option<u32> {
+    pub(crate) fn as_shown(&self, started_at: Timestamp) -> Option<u32> {
         if !self.period.contains(started_at) {
             return None;
         }
@@ -79,39 +79,34 @@ impl Slots {
     }
 
     /// A slot's period.
-    pub fn span(&self, slot: u32) -> ChargePeriod {
+    pub(crate) fn span(&self, slot: u32) -> ChargePeriod {
         self.spans.get(slot as usize).copied().unwrap_or(self.period)
     }
 
     /// The provider's day (the first, of a longer period) a slot is labeled with.
-    pub fn label(&self, slot: u32) -> NaiveDate {
+    pub(crate) fn label(&self, slot: u32) -> NaiveDate {
         label_days(&self.span(slot)).next().unwrap_or_else(|| self.period.start.day())
     }
 
     /// The last provider day of a slot.
-    pub fn last_label(&self, slot: u32) -> NaiveDate {
+    pub(crate) fn last_label(&self, slot: u32) -> NaiveDate {
         label_days(&self.span(slot)).last().unwrap_or_else(|| self.label(slot))
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// Whether every slot is a day or shorter.
-    pub fn are_days(&self) -> bool {
+    pub(crate) fn are_days(&self) -> bool {
         self.spans
             .iter()
             .all(|span| span.end.micros().saturating_sub(span.start.micros()) <= DAY_US)
     }
 
     /// Days of the billing period that are covered, and how many it has.
-    pub fn covered_days(&self) -> (Vec<NaiveDate>, u32) {
+    pub(crate) fn covered_days(&self) -> (Vec<NaiveDate>, u32) {
         let inside = |day: &&NaiveDate| self.period.contains(Timestamp::start_of(**day));
         (self.by_day.keys().filter(inside).copied().collect(), self.days_in_period)
     }

@@ -18,7 +18,7 @@ use crate::usage::{Conditions, UsageSource};
 
 /// A stub before it is placed in a period.
 #[derive(Clone, Copy, Debug)]
-pub struct Loose {
+pub(crate) struct Loose {
     /// Index into the attempts.
     pub attempt: u32,
     /// Owner, by index of the sorted list.
@@ -41,7 +41,7 @@ pub struct Loose {
 
 /// An attempt of which no quantities are known.
 #[derive(Clone, Copy, Debug)]
-pub struct Unknown {
+pub(crate) struct Unknown {
     /// Index into the attempts.
     pub attempt: u32,
     /// Owner.
@@ -54,7 +54,7 @@ pub struct Unknown {
 
 /// Our side, with sorted lists of the names in it.
 #[derive(Debug, Default)]
-pub struct OurSide {
+pub(crate) struct OurSide {
     /// Stubs that are in our totals.
     pub loose: Vec<Loose>,
     /// Stubs of attempts held as not billed: in no total, kept for the test whether they were.
@@ -93,7 +93,7 @@ pub enum OutOfScope {
 
 /// What both sides' names are read with.
 #[derive(Clone, Copy)]
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// Model names.
     pub names: &'a NameMap,
     /// Owners.
@@ -136,7 +136,7 @@ fn settle<T: Ord + Clone>(values: &[T], others: impl IntoIterator<Item = T>) -> 
 
 impl OurSide {
     /// Reads every attempt. The names on the bill join the sorted lists.
-    pub fn read(
+    pub(crate) fn read(
         attempts: &[AttemptFact],
         reading: Reading<'_>,
         rates: &mut RateBook,

@@ -16,7 +16,7 @@ type Days = BTreeMap<(u32, String), u64>;
 
 /// A key of the bill and a credential of ours whose days agree, and nobody else's as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Likeness {
+pub(crate) struct Likeness {
     /// The key's id or name, as the bill prints it.
     pub key: String,
     /// The credential.
@@ -29,7 +29,7 @@ pub struct Likeness {
 
 /// Every key and credential, tied to nothing yet, whose output agrees to the token in at least half
 /// of their days and models, each better with the other than with anyone.
-pub fn likenesses(
+pub(crate) fn likenesses(
     inputs: &Inputs,
     names: &NameMap,
     slots: &Slots,
@@ -99,7 +99,7 @@ impl<'a> Taken<'a> {
 /// then for those that are alone in a project or workspace both sides name.
 ///
 /// A proposal lets keys be compared one by one; it proves nothing and says so.
-pub fn inferred_ties(
+pub(crate) fn inferred_ties(
     inputs: &Inputs,
     names: &NameMap,
     slots: &Slots,

@@ -16,11 +16,11 @@ use crate::reconcile::rates::{RateBook, RateIndex};
 use crate::reconcile::slots::Slots;
 
 /// Index of a cell.
-pub type CellIndex = usize;
+pub(crate) type CellIndex = usize;
 
 /// The finest key the bill's lines allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellKey {
+pub(crate) struct CellKey {
     /// Index into [`Worksheet::owners`].
     pub owner: u32,
     /// Index into [`Worksheet::models`].
@@ -34,11 +34,11 @@ pub struct CellKey {
 }
 
 /// Cells whose traffic can be compared as one: an owner's use of a model.
-pub type Group = (u32, u32);
+pub(crate) type Group = (u32, u32);
 
 /// One metered quantity of one attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Stub {
+pub(crate) struct Stub {
     /// Index into the attempts.
     pub attempt: u32,
     /// The cell it was matched to.
@@ -55,7 +55,7 @@ pub struct Stub {
 
 /// What the bill shows in a cell.
 #[derive(Clone, Debug, Default)]
-pub struct Billed {
+pub(crate) struct Billed {
     /// Indexes into the lines.
     pub lines: Vec<u32>,
     /// Sum of the printed amounts, in the bill's currency.
@@ -72,7 +72,7 @@ pub struct Billed {
 
 /// Both sides of one key, and how far our side has been brought towards the bill's.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// Which.
     pub key: CellKey,
     /// What our pages show, before any step.
@@ -97,7 +97,7 @@ pub struct Cell {
 
 /// Money moved in one cell for one finding.
 #[derive(Clone, Debug)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Index into [`Worksheet::notes`].
     pub note: usize,
     /// The cell.
@@ -110,7 +110,7 @@ pub struct Effect {
 
 /// What a finding says besides its money.
 #[derive(Clone, Debug)]
-pub struct Note {
+pub(crate) struct Note {
     /// Why.
     pub cause: Cause,
     /// What about.
@@ -133,7 +133,7 @@ pub struct Note {
 
 /// A non-usage line booked at face value.
 #[derive(Clone, Debug)]
-pub struct FaceLine {
+pub(crate) struct FaceLine {
     /// Index into [`Worksheet::notes`].
     pub note: usize,
     /// Index into the lines.
@@ -144,7 +144,7 @@ pub struct FaceLine {
 
 /// Everything the causes work on.
 #[derive(Debug)]
-pub struct Worksheet {
+pub(crate) struct Worksheet {
     /// The books' currency, in which every effect is booked.
     pub currency: Currency,
     /// The bill's grain.
@@ -177,7 +177,7 @@ pub struct Worksheet {
 
 impl Worksheet {
     /// An empty worksheet.
-    pub fn new(currency: Currency, grain: Grain, slots: Slots, rates: RateBook) -> Self {
+    pub(crate) fn new(currency: Currency, grain: Grain, slots: Slots, rates: RateBook) -> Self {
         Self {
             currency,
             grain,
@@ -198,7 +198,7 @@ impl Worksheet {
     }
 
     /// The cell of a key, made if it is new.
-    pub fn cell_at(&mut self, key: &CellKey) -> CellIndex {
+    pub(crate) fn cell_at(&mut self, key: &CellKey) -> CellIndex {
         if let Some(index) = self.by_key.get(key) {
             return *index;
         }
@@ -220,27 +220,27 @@ impl Worksheet {
     }
 
     /// The cell of a key, if there is one.
-    pub fn find(&self, key: &CellKey) -> Option<CellIndex> {
+    pub(crate) fn find(&self, key: &CellKey) -> Option<CellIndex> {
         self.by_key.get(key).copied()
     }
 
     /// The model's name.
-    pub fn model(&self, index: u32) -> &str {
+    pub(crate) fn model(&self, index: u32) -> &str {
         self.models.get(index as usize).map_or("", String::as_str)
     }
 
     /// The selectors.
-    pub fn sku(&self, index: u32) -> Sku {
+    pub(crate) fn sku(&self, index: u32) -> Sku {
         self.skus.get(index as usize).cloned().unwrap_or_default()
     }
 
     /// The owner.
-    pub fn owner(&self, index: u32) -> &Owner {
+    pub(crate) fn owner(&self, index: u32) -> &Owner {
         self.owners.get(index as usize).unwrap_or(&Owner::Shared)
     }
 
     /// Model and owner as a subject of a finding.
-    pub fn group_words(&self, (owner, model): Group) -> String {
+    pub(crate) fn group_words(&self, (owner, model): Group) -> String {
         let owner = self.owner_words.get(owner as usize).map_or("", String::as_str);
         match (self.model(model), owner) {
             ("", "") => "all traffic".to_owned(),
@@ -251,7 +251,7 @@ impl Worksheet {
     }
 
     /// Every group's cells, groups and cells in a fixed order.
-    pub fn groups(&self) -> BTreeMap<Group, Vec<CellIndex>> {
+    pub(crate) fn groups(&self) -> BTreeMap<Group, Vec<CellIndex>> {
         let mut groups: BTreeMap<Group, Vec<CellIndex>> = BTreeMap::new();
         for (index, cell) in self.cells.iter().enumerate() {
             groups.entry((cell.key.owner, cell.key.model)).or_default().push(index);
@@ -263,7 +263,7 @@ impl Worksheet {
     }
 
     /// The same by charge period.
-    pub fn by_slot(&self, cells: &[CellIndex]) -> BTreeMap<u32, Vec<CellIndex>> {
+    pub(crate) fn by_slot(&self, cells: &[CellIndex]) -> BTreeMap<u32, Vec<CellIndex>> {
         let mut slots: BTreeMap<u32, Vec<CellIndex>> = BTreeMap::new();
         for index in cells {
             slots.entry(self.cells[*index].key.slot).or_default().push(*index);
@@ -272,32 +272,32 @@ impl Worksheet {
     }
 
     /// Units the bill shows more than we hold; `None` where it shows none.
-    pub fn gap(&self, cell: CellIndex) -> Option<i128> {
+    pub(crate) fn gap(&self, cell: CellIndex) -> Option<i128> {
         let cell = &self.cells[cell];
         cell.billed.quantity.map(|billed| i128::from(billed) - cell.quantity)
     }
 
     /// The price of a cell: that of our latest charge in it, else the table's for its period.
-    pub fn price(&self, cell: CellIndex) -> Option<Decimal> {
+    pub(crate) fn price(&self, cell: CellIndex) -> Option<Decimal> {
         let rate = self.rate_of(cell)?;
         self.rates.get(rate)?.unit_price
     }
 
     /// The rate behind [`Self::price`].
-    pub fn rate_of(&self, cell: CellIndex) -> Option<RateIndex> {
+    pub(crate) fn rate_of(&self, cell: CellIndex) -> Option<RateIndex> {
         let cell = &self.cells[cell];
         cell.rate.or_else(|| self.table_rate(&cell.key))
     }
 
     /// The table's price for a key: at the last instant of its period.
-    pub fn table_rate(&self, key: &CellKey) -> Option<RateIndex> {
+    pub(crate) fn table_rate(&self, key: &CellKey) -> Option<RateIndex> {
         let at = self.slots.span(key.slot).end.plus_micros(-1);
         let (model, sku) = (self.model(key.model), self.sku(key.sku));
         self.rates.at(model, key.meter?, &sku, at)
     }
 
     /// Opens a finding, or returns the one already open for the same cause, subject and confidence.
-    pub fn note(&mut self, cause: Cause, subject: &str, confidence: Confidence) -> usize {
+    pub(crate) fn note(&mut self, cause: Cause, subject: &str, confidence: Confidence) -> usize {
         let key = (cause, confidence, subject.to_owned());
         if let Some(index) = self.by_note.get(&key) {
             return *index;
@@ -321,7 +321,7 @@ impl Worksheet {
     ///
     /// # Errors
     /// [`Inexact`] where a figure cannot be kept exactly.
-    pub fn book(
+    pub(crate) fn book(
         &mut self,
         note: usize,
         cell: CellIndex,
@@ -338,19 +338,23 @@ impl Worksheet {
 
 impl Note {
     /// Says what shows it.
-    pub fn evidence(&mut self, sentence: impl Into<String>) -> &mut Self {
+    pub(crate) fn evidence(&mut self, sentence: impl Into<String>) -> &mut Self {
         self.evidence.insert(sentence.into());
         self
     }
 
     /// Says what would fit as well.
-    pub fn alternative(&mut self, words: impl Into<String>) -> &mut Self {
+    pub(crate) fn alternative(&mut self, words: impl Into<String>) -> &mut Self {
         self.alternatives.insert(words.into());
         self
     }
 
     /// Says which attempts are behind it, and in words.
-    pub fn about(&mut self, attempts: impl IntoIterator<Item = u32>, which: &str) -> &mut Self {
+    pub(crate) fn about(
+        &mut self,
+        attempts: impl IntoIterator<Item = u32>,
+        which: &str,
+    ) -> &mut Self {
         self.attempts.get_or_insert_with(BTreeSet::new).extend(attempts);
         which.clone_into(&mut self.which);
         self
@@ -359,12 +363,12 @@ impl Note {
 
 impl Billed {
     /// Whether a true amount of this size could have been printed as it was.
-    pub fn admits(&self, amount: Decimal) -> bool {
+    pub(crate) fn admits(&self, amount: Decimal) -> bool {
         self.interval.0 <= amount && amount <= self.interval.1
     }
 
     /// The amount at list price where it is printed, else the billed amount.
-    pub fn at_list(&self) -> Decimal {
+    pub(crate) fn at_list(&self) -> Decimal {
         self.list.unwrap_or(self.amount)
     }
 }

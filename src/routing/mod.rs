@@ -1,4 +1,4 @@
 //! Where a call goes, and where next. Pure: no socket, no clock.
 
-pub mod native;
-pub mod plan;
+pub(crate) mod native;
+pub(crate) mod plan;

@@ -3,7 +3,7 @@
 /// A native path, taken apart. `/@search:web/openai/v1/models` is team `search`, app `web`,
 /// provider `openai`, rest `/v1/models`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NativePath<'a> {
+pub(crate) struct NativePath<'a> {
     /// The team the path claims.
     pub team: Option<&'a str>,
     /// The application the path claims.
@@ -17,13 +17,13 @@ pub struct NativePath<'a> {
 /// Why a path cannot be forwarded, whatever it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the path holds a `.` or `..` segment, which a provider may resolve to another place")]
-pub struct DottedPath;
+pub(crate) struct DottedPath;
 
 /// Takes a path apart; a query is not part of it.
 ///
 /// # Errors
 /// A segment of dots, spelled out or percent-encoded.
-pub fn read(path: &str) -> Result<NativePath<'_>, DottedPath> {
+pub(crate) fn read(path: &str) -> Result<NativePath<'_>, DottedPath> {
     if path.split('/').any(is_dotted) {
         return Err(DottedPath);
     }

@@ -4,7 +4,7 @@ use crate::names::{ModelName, ProviderName, Target};
 
 /// Where a call goes, first target first. A native path has exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The first.
     pub first: Target,
     /// Where next, should it fail.
@@ -12,6 +12,6 @@ pub struct Plan {
 }
 
 /// The plan of a native path: the provider it names, the model as the caller spelled it.
-pub fn native(provider: ProviderName, model: Option<ModelName>) -> Plan {
+pub(crate) fn native(provider: ProviderName, model: Option<ModelName>) -> Plan {
     Plan { first: Target { provider, model }, fallbacks: Vec::new() }
 }

@@ -15,7 +15,7 @@ use crate::sandbox::words;
 
 /// An answer before it is spelled in a dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Words.
     Text(String),
     /// A call of the first tool offered.
@@ -29,7 +29,7 @@ pub enum Answer {
 
 impl Answer {
     /// The sandbox's own count of it, as this model counts.
-    pub fn tokens(&self, model: &SandboxModel) -> u64 {
+    pub(crate) fn tokens(&self, model: &SandboxModel) -> u64 {
         match self {
             Self::Text(text) => model.tokens(words::count(text)).max(1),
             Self::Tool { name, arguments } => {
@@ -40,7 +40,7 @@ impl Answer {
 }
 
 /// All text of a message's or block's `content`: a string, or parts with `text`.
-pub fn text_of(content: &Value) -> String {
+pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
@@ -57,7 +57,7 @@ pub fn text_of(content: &Value) -> String {
 }
 
 /// Calls the first tool with a made-up value for each required argument, or answers in words.
-pub fn plan(
+pub(crate) fn plan(
     script: &Script,
     prompt: &str,
     max_output: Option<u64>,
@@ -77,7 +77,7 @@ pub fn plan(
 }
 
 /// A text in pieces of about `size` words, each but the first with its leading blank.
-pub fn pieces(text: &str, size: usize) -> Vec<String> {
+pub(crate) fn pieces(text: &str, size: usize) -> Vec<String> {
     let words: Vec<&str> = text.split(' ').collect();
     let chunks = words.chunks(size.max(1)).enumerate();
     chunks
@@ -86,7 +86,11 @@ pub fn pieces(text: &str, size: usize) -> Vec<String> {
 }
 
 /// A JSON answer with the provider's usual headers.
-pub fn json(status: StatusCode, body: &Value, headers: &[(&'static str, String)]) -> Response {
+pub(crate) fn json(
+    status: StatusCode,
+    body: &Value,
+    headers: &[(&'static str, String)],
+) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
@@ -96,7 +100,7 @@ pub fn json(status: StatusCode, body: &Value, headers: &[(&'static str, String)]
 
 /// An event stream of these events, one chunk each, with a pause before every one but the first.
 /// With `cut`, the second half never comes and the connection breaks.
-pub fn event_stream(
+pub(crate) fn event_stream(
     events: Vec<String>,
     pace: Duration,
     cut: bool,

@@ -16,7 +16,7 @@ use crate::sandbox::script::Script;
 use crate::sandbox::words;
 
 /// `POST /v1/messages`
-pub async fn messages(
+pub(crate) async fn messages(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,
@@ -56,7 +56,7 @@ pub async fn messages(
 }
 
 /// `POST /v1/messages/count_tokens`
-pub async fn count_tokens(
+pub(crate) async fn count_tokens(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,

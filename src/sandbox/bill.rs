@@ -14,7 +14,7 @@ use crate::sandbox::rates::{self, SandboxModel};
 
 /// One file of the bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BillFile {
+pub(crate) struct BillFile {
     /// The name the provider's console would give it.
     pub name: String,
     /// The file.
@@ -23,7 +23,7 @@ pub struct BillFile {
 
 /// Why a bill could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum BillError {
+pub(crate) enum BillError {
     /// The CSV writer failed.
     #[error("the bill could not be written: {0}")]
     Csv(#[from] csv::Error),
@@ -51,7 +51,7 @@ type Day = BTreeMap<(String, String), Tokens>;
 ///
 /// # Errors
 /// [`BillError`], which no served traffic of a realistic size causes.
-pub fn month(
+pub(crate) fn month(
     sandbox: &Sandbox,
     period: BillingPeriod,
     faults: &[Fault],

@@ -6,7 +6,7 @@ use crate::period::Timestamp;
 
 /// Which of the two dialects, and so which bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
+pub(crate) enum Side {
     /// OpenAI's paths and exports.
     OpenAi,
     /// Anthropic's paths and exports.
@@ -15,7 +15,7 @@ pub enum Side {
 
 /// A key the sandbox accepts, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SandboxKey {
+pub(crate) struct SandboxKey {
     /// Which side it opens.
     pub side: Side,
     /// The secret a client sends.
@@ -30,7 +30,7 @@ pub struct SandboxKey {
 
 /// One answered call, as the sandbox counted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     /// Which side.
     pub side: Side,
     /// When the call came in.
@@ -53,13 +53,13 @@ pub struct Served {
 
 /// Everything served, in order.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(crate) struct Book {
     served: Mutex<Vec<Served>>,
 }
 
 impl Book {
     /// Counts one answered call.
-    pub fn enter(&self, served: Served) {
+    pub(crate) fn enter(&self, served: Served) {
         match self.served.lock() {
             Ok(mut all) => all.push(served),
             // A panic elsewhere while counting leaves the list itself whole.
@@ -68,7 +68,7 @@ impl Book {
     }
 
     /// A copy of all that was served so far.
-    pub fn all(&self) -> Vec<Served> {
+    pub(crate) fn all(&self) -> Vec<Served> {
         match self.served.lock() {
             Ok(all) => all.clone(),
             Err(poisoned) => poisoned.into_inner().clone(),

@@ -10,7 +10,7 @@ use crate::sandbox::provider::Sandbox;
 use crate::sandbox::rates::{self, SandboxModel};
 
 /// A call that may be served.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// Whose it is.
     pub key: &'a SandboxKey,
     /// What it asks for.
@@ -25,7 +25,7 @@ pub struct Call<'a> {
 
 /// What was wrong with a call; each side has its own words for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// No key of this side was sent.
     UnknownKey,
     /// The body is not JSON.
@@ -39,7 +39,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// What was wrong first.
-    pub fn open(
+    pub(crate) fn open(
         sandbox: &'a Sandbox,
         side: Side,
         number: u64,

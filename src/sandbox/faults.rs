@@ -4,7 +4,7 @@ use crate::sandbox::rates::SandboxModel;
 
 /// One mistake, or one agreement, between what was served and what is billed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Tokens read from the cache are billed as if they had not been.
     CachedBilledAsUncached {
         /// The served model it happens to.

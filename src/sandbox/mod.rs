@@ -10,21 +10,21 @@ use axum::routing::{get, post};
 
 use crate::sandbox::provider::Sandbox;
 
-pub mod answer;
-pub mod anthropic;
-pub mod bill;
-pub mod book;
-pub mod call;
-pub mod faults;
-pub mod month;
-pub mod openai;
-pub mod provider;
-pub mod rates;
-pub mod script;
-pub mod words;
+pub(crate) mod answer;
+pub(crate) mod anthropic;
+pub(crate) mod bill;
+pub(crate) mod book;
+pub(crate) mod call;
+pub(crate) mod faults;
+pub(crate) mod month;
+pub(crate) mod openai;
+pub(crate) mod provider;
+pub(crate) mod rates;
+pub(crate) mod script;
+pub(crate) mod words;
 
 /// Both dialects at one address: OpenAI's paths and Anthropic's.
-pub fn router(sandbox: Arc<Sandbox>) -> Router {
+pub(crate) fn router(sandbox: Arc<Sandbox>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(openai::chat))
         .route("/v1/responses", post(openai::responses))

@@ -11,7 +11,7 @@ use crate::sandbox::words;
 
 /// One call a client is going to make.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlannedCall {
+pub(crate) struct PlannedCall {
     /// When.
     pub at: Timestamp,
     /// Which provider's path of the gateway.
@@ -156,10 +156,10 @@ const CLIENTS: &[Client] = &[
 ];
 
 /// The credit the demo's invoice document grants, in dollars; no export shows it.
-pub const DOCUMENT_CREDIT: &str = "5.00";
+pub(crate) const DOCUMENT_CREDIT: &str = "5.00";
 
 /// The keys of everyone in the story.
-pub fn keys() -> Vec<SandboxKey> {
+pub(crate) fn keys() -> Vec<SandboxKey> {
     let key = |client: &Client| SandboxKey {
         side: client.side,
         secret: secret(client),
@@ -171,7 +171,7 @@ pub fn keys() -> Vec<SandboxKey> {
 }
 
 /// What the provider's billing gets wrong, or has agreed, in this story.
-pub fn faults() -> Vec<Fault> {
+pub(crate) fn faults() -> Vec<Fault> {
     let old = SandboxModel {
         alias: "gpt-5.6-sol",
         served: "gpt-5.6-sol",
@@ -192,7 +192,7 @@ pub fn faults() -> Vec<Fault> {
 
 /// Every call of the month that goes through the gateway, in order of time, and those of the last
 /// day before it, of which the provider books some in the month.
-pub fn calls(period: BillingPeriod, seed: u64) -> Vec<PlannedCall> {
+pub(crate) fn calls(period: BillingPeriod, seed: u64) -> Vec<PlannedCall> {
     let mut state = seed;
     let mut calls = Vec::new();
     let eve = period.first_day().pred_opt().unwrap_or_default();
@@ -219,7 +219,7 @@ pub fn calls(period: BillingPeriod, seed: u64) -> Vec<PlannedCall> {
 }
 
 /// Serves what the crawler asks for past the gateway; only the sandbox's own book knows.
-pub fn serve_bypassing(sandbox: &Sandbox, period: BillingPeriod, seed: u64) {
+pub(crate) fn serve_bypassing(sandbox: &Sandbox, period: BillingPeriod, seed: u64) {
     let mut state = seed ^ 0x00b1_9a55;
     for client in CLIENTS.iter().filter(|client| client.habit == Habit::Bypasses) {
         for day in period.days() {

@@ -19,7 +19,7 @@ use crate::sandbox::script::Script;
 use crate::sandbox::words;
 
 /// `POST /v1/chat/completions`
-pub async fn chat(
+pub(crate) async fn chat(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,
@@ -75,7 +75,7 @@ pub async fn chat(
 }
 
 /// `POST /v1/responses`
-pub async fn responses(
+pub(crate) async fn responses(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,
@@ -120,7 +120,7 @@ pub async fn responses(
 }
 
 /// `POST /v1/embeddings`
-pub async fn embeddings(
+pub(crate) async fn embeddings(
     State(sandbox): State<Arc<Sandbox>>,
     headers: HeaderMap,
     body: Bytes,
@@ -154,7 +154,7 @@ pub async fn embeddings(
 }
 
 /// `GET /v1/models`
-pub async fn models() -> Response {
+pub(crate) async fn models() -> Response {
     let data: Vec<Value> = rates::MODELS
         .iter()
         .map(|model| json!({"id": model.alias, "object": "model", "created": 0, "owned_by": "sandbox"}))
@@ -163,7 +163,7 @@ pub async fn models() -> Response {
 }
 
 /// Anything else.
-pub async fn no_such_path() -> Response {
+pub(crate) async fn no_such_path() -> Response {
     let body = error_body("invalid_request_error", "unknown_url", "There is no such path here.");
     answer::json(StatusCode::NOT_FOUND, &body, &[])
 }

@@ -14,14 +14,14 @@ use crate::sandbox::rates::SandboxModel;
 use crate::sandbox::words;
 
 /// A prompt prefix shorter than this is not cached, as at the real providers.
-pub const CACHED_PREFIX_MIN: u64 = 1_024;
+pub(crate) const CACHED_PREFIX_MIN: u64 = 1_024;
 /// How long a cached prefix lives after its last use, in microseconds.
 const CACHE_LIFETIME_US: i64 = 300 * SECOND_US;
 /// The organization every answer names.
-pub const ORGANIZATION: &str = "org-sandbox";
+pub(crate) const ORGANIZATION: &str = "org-sandbox";
 
 /// A provider that is none.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     keys: Vec<SandboxKey>,
     clock: Clock,
     /// Microseconds between the chunks of a stream.
@@ -34,7 +34,7 @@ pub struct Sandbox {
 
 /// A prompt as the sandbox counted it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CountedPrompt {
+pub(crate) struct CountedPrompt {
     /// All prompt tokens.
     pub total: u64,
     /// Of these, read from the cache.
@@ -45,7 +45,7 @@ pub struct CountedPrompt {
 
 impl Sandbox {
     /// A sandbox that accepts these keys and waits `pace` between the chunks of a stream.
-    pub fn new(keys: Vec<SandboxKey>, clock: Clock, pace: Duration) -> Self {
+    pub(crate) fn new(keys: Vec<SandboxKey>, clock: Clock, pace: Duration) -> Self {
         Self {
             keys,
             clock,
@@ -57,7 +57,7 @@ impl Sandbox {
     }
 
     /// The key a client sent, in `Authorization: Bearer` or `x-api-key`.
-    pub fn key(&self, side: Side, headers: &HeaderMap) -> Option<&SandboxKey> {
+    pub(crate) fn key(&self, side: Side, headers: &HeaderMap) -> Option<&SandboxKey> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let secret = text("x-api-key")
             .or_else(|| text("authorization").and_then(|value| value.strip_prefix("Bearer ")))?;
@@ -65,35 +65,35 @@ impl Sandbox {
     }
 
     /// All keys, for the bill.
-    pub fn keys(&self) -> &[SandboxKey] {
+    pub(crate) fn keys(&self) -> &[SandboxKey] {
         &self.keys
     }
 
     /// The sandbox's time.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// How long it waits between the chunks of a stream.
-    pub fn pace(&self) -> Duration {
+    pub(crate) fn pace(&self) -> Duration {
         Duration::from_micros(self.pace_us.load(Ordering::Relaxed))
     }
 
     /// Waits so long from now on.
-    pub fn set_pace(&self, pace: Duration) {
+    pub(crate) fn set_pace(&self, pace: Duration) {
         let micros = u64::try_from(pace.as_micros()).unwrap_or(u64::MAX);
         self.pace_us.store(micros, Ordering::Relaxed);
     }
 
     /// A number no other call of this sandbox got.
-    pub fn next_call(&self) -> u64 {
+    pub(crate) fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Counts a prompt whose first `prefix` may be cached for this key and model.
     ///
     /// OpenAI caches by itself and writes for free; Anthropic writes where the caller asks.
-    pub fn count_prompt(
+    pub(crate) fn count_prompt(
         &self,
         key: &SandboxKey,
         model: &SandboxModel,
@@ -122,7 +122,7 @@ impl Sandbox {
     }
 
     /// Books an answered call. `written` tells whether a cache write is charged apart.
-    pub fn serve(
+    pub(crate) fn serve(
         &self,
         key: &SandboxKey,
         model: &str,

@@ -6,7 +6,7 @@ use crate::sandbox::book::Side;
 
 /// A model the sandbox serves, and its list price in dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SandboxModel {
+pub(crate) struct SandboxModel {
     /// What a client asks for.
     pub alias: &'static str,
     /// What answers, as the body and the exports spell it.
@@ -26,7 +26,7 @@ pub struct SandboxModel {
 }
 
 /// Everything served, as the two price pages list it in autumn 2026.
-pub const MODELS: &[SandboxModel] = &[
+pub(crate) const MODELS: &[SandboxModel] = &[
     openai("gpt-5.4-mini", "gpt-5.4-mini-2026-03-17", "0.75", "0.075", "4.5"),
     openai("gpt-5-mini", "gpt-5-mini-2025-08-07", "0.25", "0.025", "2"),
     openai("gpt-5.6-sol", "gpt-5.6-sol", "4", "0.4", "20"),
@@ -77,28 +77,28 @@ const fn openai(
 
 impl SandboxModel {
     /// Which side serves it.
-    pub const fn side(&self) -> Side {
+    pub(crate) const fn side(&self) -> Side {
         if self.display.is_empty() { Side::OpenAi } else { Side::Anthropic }
     }
 
     /// What this model counts for so many words: part tokens are not counted.
-    pub const fn tokens(&self, words: u64) -> u64 {
+    pub(crate) const fn tokens(&self, words: u64) -> u64 {
         words.saturating_mul(self.tokens_per_100_words) / 100
     }
 
     /// The most words that stay within so many tokens.
-    pub const fn words_within(&self, tokens: u64) -> u64 {
+    pub(crate) const fn words_within(&self, tokens: u64) -> u64 {
         tokens.saturating_mul(100) / self.tokens_per_100_words
     }
 }
 
 /// The model a client means by a name, whether alias or dated.
-pub fn find(name: &str) -> Option<&'static SandboxModel> {
+pub(crate) fn find(name: &str) -> Option<&'static SandboxModel> {
     MODELS.iter().find(|model| model.alias == name || model.served == name)
 }
 
 /// `tokens` at a list price, in dollars, unrounded; `None` where there is no such price.
-pub fn at_price(tokens: u64, per_million: &str) -> Option<Decimal> {
+pub(crate) fn at_price(tokens: u64, per_million: &str) -> Option<Decimal> {
     let rate = crate::money::parse_decimal(per_million).ok()?;
     let per_token = crate::money::exact_mul(rate, Decimal::new(1, 6))?;
     crate::money::exact_mul(per_token, Decimal::from(tokens))

@@ -4,7 +4,7 @@ use crate::sandbox::words;
 
 /// An instruction in the last user text: `sandbox: status 429`, `sandbox: cut`, `sandbox: words 40`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Script {
+pub(crate) struct Script {
     /// Answer this HTTP status as an error.
     pub status: Option<u16>,
     /// Break the connection in the middle of the answer.
@@ -17,7 +17,7 @@ pub struct Script {
 
 impl Script {
     /// Reads the instructions of a text; a text without any is an ordinary prompt.
-    pub fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut script = Self::default();
         for instruction in text.split("sandbox:").skip(1) {
             let mut parts = instruction.split_whitespace();
@@ -36,7 +36,7 @@ impl Script {
 
     /// How long the answer to a prompt is: as told, else some length that depends on the prompt,
     /// never over what the caller allows.
-    pub fn answer_words(&self, prompt: &str, max_output: Option<u64>) -> u64 {
+    pub(crate) fn answer_words(&self, prompt: &str, max_output: Option<u64>) -> u64 {
         let own = self.words.unwrap_or_else(|| 12 + words::seed_of(prompt) % 60);
         max_output.map_or(own, |most| own.min(most.saturating_sub(self.reasoning)))
     }

@@ -90,7 +90,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// A run of `count` words, the same for the same seed.
-pub fn run(seed: u64, count: u64) -> String {
+pub(crate) fn run(seed: u64, count: u64) -> String {
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
     let mut text = String::new();
     for at in 0..count {
@@ -103,19 +103,19 @@ pub fn run(seed: u64, count: u64) -> String {
 }
 
 /// The sandbox's own count: words between blanks.
-pub fn count(text: &str) -> u64 {
+pub(crate) fn count(text: &str) -> u64 {
     u64::try_from(text.split_whitespace().count()).unwrap_or(u64::MAX)
 }
 
 /// A number that is the same for the same text; only to vary answers, not to protect anything.
-pub fn seed_of(text: &str) -> u64 {
+pub(crate) fn seed_of(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
 /// The next number of a small generator (splitmix64): seeded, so that a month can be told again.
-pub fn next(state: &mut u64) -> u64 {
+pub(crate) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -124,7 +124,7 @@ pub fn next(state: &mut u64) -> u64 {
 }
 
 /// A number in `low..=high`, evenly enough for a story.
-pub fn between(state: &mut u64, low: u64, high: u64) -> u64 {
+pub(crate) fn between(state: &mut u64, low: u64, high: u64) -> u64 {
     low + next(state) % (high.saturating_sub(low) + 1)
 }
 

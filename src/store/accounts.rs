@@ -25,7 +25,7 @@ pub struct CredentialRecord {
 }
 
 /// What holds of a subject: attribute to value, the newest word of each; taken-back words left out.
-pub type Remarks = BTreeMap<String, BTreeMap<String, String>>;
+pub(crate) type Remarks = BTreeMap<String, BTreeMap<String, String>>;
 
 /// One thing a person says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ VALUES ($1, $2, $3, $4, $5)";
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, StoreError> {
+pub(crate) async fn credentials(books: &Books) -> Result<Vec<CredentialRecord>, StoreError> {
     let rows = sqlx::query(CREDENTIALS).fetch_all(books.pool()).await;
     let read = |row| {
         Ok(CredentialRecord {
@@ -89,7 +89,7 @@ pub async fn remarks(books: &Books) -> Result<Remarks, StoreError> {
 ///
 /// # Errors
 /// [`StoreError`] where the books do not take it.
-pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
+pub(crate) async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
     sqlx::query(SAY)
         .bind(remark.said_at.micros())
         .bind(remark.actor)
@@ -123,7 +123,7 @@ ORDER BY 1, 2, 3 LIMIT 500";
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn billed_names(
+pub(crate) async fn billed_names(
     books: &Books,
     since: chrono::NaiveDate,
 ) -> Result<Vec<(String, String, String)>, StoreError> {
@@ -140,7 +140,9 @@ UNION SELECT DISTINCT provider, 'workspace', workspace FROM attempt_rollups WHER
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn seen_scopes(books: &Books) -> Result<BTreeSet<(String, String, String)>, StoreError> {
+pub(crate) async fn seen_scopes(
+    books: &Books,
+) -> Result<BTreeSet<(String, String, String)>, StoreError> {
     let rows = sqlx::query_as(SEEN_SCOPES).fetch_all(books.pool()).await;
     let rows: Vec<(String, String, String)> =
         rows.map_err(StoreError::database("projects and workspaces seen"))?;

@@ -12,7 +12,7 @@ use crate::store::read::{get, get_currency};
 
 /// What a provider needs to find a call of ours: when it was sent, and their own ids of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderCall {
+pub(crate) struct ProviderCall {
     /// Our attempt.
     pub attempt: String,
     /// When it was sent.
@@ -38,7 +38,7 @@ ORDER BY i.started_at, i.attempt";
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn provider_calls(
+pub(crate) async fn provider_calls(
     books: &Books,
     attempts: &[String],
 ) -> Result<Vec<ProviderCall>, StoreError> {
@@ -67,7 +67,7 @@ LEFT JOIN valuations v ON v.attempt = i.attempt
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn totals_of(
+pub(crate) async fn totals_of(
     books: &Books,
     attempts: &[String],
 ) -> Result<(BTreeMap<Currency, Amount>, u64), StoreError> {

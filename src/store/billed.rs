@@ -14,7 +14,7 @@ use crate::store::read::unreadable;
 
 /// Billed money of a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Billed {
+pub(crate) struct Billed {
     /// Sums by currency.
     pub sums: BTreeMap<Currency, Decimal>,
     /// Days some cost export speaks for.
@@ -26,7 +26,7 @@ pub struct Billed {
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn billed(
+pub(crate) async fn billed(
     books: &Books,
     provider: Option<&str>,
     from: NaiveDate,

@@ -95,7 +95,7 @@ impl Books {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn keep_price_table(
+    pub(crate) async fn keep_price_table(
         &self,
         price_version: &str,
         canonical: &str,
@@ -126,7 +126,7 @@ impl Books {
 ///
 /// # Errors
 /// [`StoreError::Open`], [`StoreError::File`] or [`StoreError::Database`].
-pub async fn copy(folder: &Path, target: &Path) -> Result<(), StoreError> {
+pub(crate) async fn copy(folder: &Path, target: &Path) -> Result<(), StoreError> {
     let (path, copy) = (folder.join(BOOKS_FILE), target.join(BOOKS_FILE));
     make_private(target, &copy)?;
     let options = settings(&path).create_if_missing(false);

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::read::{get, get_count};
 
 /// Name of the database in the data folder. It is there only where a caller is, or was, set to it.
-pub const CAPTURED_FILE: &str = "captured.db";
+pub(crate) const CAPTURED_FILE: &str = "captured.db";
 
 /// The one step of its schema.
 const STEP: &str = include_str!("../../migrations/captured/1_captured.sql");
@@ -96,7 +96,7 @@ impl Captured {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn open_if_there(folder: &Path) -> Result<Option<Self>, StoreError> {
+    pub(crate) async fn open_if_there(folder: &Path) -> Result<Option<Self>, StoreError> {
         if !folder.join(CAPTURED_FILE).is_file() {
             return Ok(None);
         }
@@ -107,7 +107,7 @@ impl Captured {
     ///
     /// # Errors
     /// [`StoreError::Database`]: none of them is kept.
-    pub async fn keep(&self, calls: &[CapturedCall]) -> Result<(), StoreError> {
+    pub(crate) async fn keep(&self, calls: &[CapturedCall]) -> Result<(), StoreError> {
         let failed = || StoreError::database("keeping captured content");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
         for call in calls {
@@ -171,7 +171,7 @@ impl Captured {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn expire(&self, now: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn expire(&self, now: Timestamp) -> Result<u64, StoreError> {
         let gone = sqlx::query("DELETE FROM captured WHERE expires_at <= $1").bind(now.micros());
         self.erase(gone).await
     }
@@ -180,7 +180,7 @@ impl Captured {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn forget_request(&self, request: &str) -> Result<u64, StoreError> {
+    pub(crate) async fn forget_request(&self, request: &str) -> Result<u64, StoreError> {
         self.erase(sqlx::query("DELETE FROM captured WHERE request = $1").bind(request)).await
     }
 
@@ -188,7 +188,7 @@ impl Captured {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn forget_caller(&self, caller: &str) -> Result<u64, StoreError> {
+    pub(crate) async fn forget_caller(&self, caller: &str) -> Result<u64, StoreError> {
         self.erase(sqlx::query("DELETE FROM captured WHERE caller = $1").bind(caller)).await
     }
 

@@ -161,7 +161,7 @@ pub async fn attempts(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn organizations(
+pub(crate) async fn organizations(
     books: &Books,
     provider: &ProviderName,
 ) -> Result<BTreeSet<String>, StoreError> {
@@ -174,7 +174,7 @@ pub async fn organizations(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn gaps(books: &Books, span: ChargePeriod) -> Result<Vec<GapFact>, StoreError> {
+pub(crate) async fn gaps(books: &Books, span: ChargePeriod) -> Result<Vec<GapFact>, StoreError> {
     let rows = sqlx::query(GAPS)
         .bind(span.start.micros())
         .bind(span.end.micros())
@@ -196,7 +196,7 @@ pub async fn gaps(books: &Books, span: ChargePeriod) -> Result<Vec<GapFact>, Sto
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn books_began(books: &Books) -> Result<Option<Timestamp>, StoreError> {
+pub(crate) async fn books_began(books: &Books) -> Result<Option<Timestamp>, StoreError> {
     let first: Option<i64> = sqlx::query_scalar("SELECT MIN(started_at) FROM intents")
         .fetch_one(books.pool())
         .await
@@ -208,7 +208,7 @@ pub async fn books_began(books: &Books) -> Result<Option<Timestamp>, StoreError>
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn books_end(books: &Books) -> Result<Option<Timestamp>, StoreError> {
+pub(crate) async fn books_end(books: &Books) -> Result<Option<Timestamp>, StoreError> {
     let last: Option<i64> = sqlx::query_scalar("SELECT MAX(started_at) FROM intents")
         .fetch_one(books.pool())
         .await

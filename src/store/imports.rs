@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 use crate::store::read::{get, get_count, get_json, unreadable};
 
 /// Scope of an export without any grouping: totals that check finer exports and never replace them.
-pub const TOTALS_ONLY: &str = "totals only";
+pub(crate) const TOTALS_ONLY: &str = "totals only";
 
 /// What a batch says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct BatchHead {
     pub account: String,
     /// The export's name in the books: `openai.cost_csv` ...
     pub format: String,
-    /// The filter it was made with, [`TOTALS_ONLY`], or empty for everything.
+    /// The filter it was made with, `TOTALS_ONLY`, or empty for everything.
     pub scope: String,
     /// The file's name.
     pub file_name: String,
@@ -61,7 +61,7 @@ pub struct Seal {
 
 /// A money row on its way in.
 #[derive(Clone, Debug, Serialize)]
-pub struct LineRow {
+pub(crate) struct LineRow {
     /// Data row in the file, from 1.
     pub row: u64,
     /// The provider's day.
@@ -84,7 +84,7 @@ pub struct LineRow {
 
 /// A usage row on its way in.
 #[derive(Clone, Debug, Serialize)]
-pub struct QuantityRow {
+pub(crate) struct QuantityRow {
     /// Data row in the file, from 1.
     pub row: u64,
     /// The provider's day.
@@ -213,7 +213,7 @@ WHERE batch < $1 AND batch NOT IN (SELECT batch FROM import_seals)";
 ///
 /// # Errors
 /// [`StoreError::Database`]; nothing of this chunk is kept then.
-pub async fn add_rows(
+pub(crate) async fn add_rows(
     books: &Books,
     batch: &str,
     lines: &[LineRow],
@@ -238,7 +238,7 @@ pub async fn add_rows(
 ///
 /// # Errors
 /// [`StoreError::Database`]; no batch is sealed then.
-pub async fn seal(books: &Books, seals: &[Seal]) -> Result<(), StoreError> {
+pub(crate) async fn seal(books: &Books, seals: &[Seal]) -> Result<(), StoreError> {
     let failed = || StoreError::database("sealing an import");
     let mut transaction = books.writer().begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
     for seal in seals {
@@ -278,7 +278,7 @@ pub async fn seal(books: &Books, seals: &[Seal]) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Database`], also for a sealed batch: the database refuses.
-pub async fn sweep(books: &Books, batch: &str) -> Result<(), StoreError> {
+pub(crate) async fn sweep(books: &Books, batch: &str) -> Result<(), StoreError> {
     for sql in
         ["DELETE FROM billed_lines WHERE batch = $1", "DELETE FROM usage_rows WHERE batch = $1"]
     {
@@ -292,7 +292,7 @@ pub async fn sweep(books: &Books, batch: &str) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn sweep_older(books: &Books, below: &str) -> Result<(), StoreError> {
+pub(crate) async fn sweep_older(books: &Books, below: &str) -> Result<(), StoreError> {
     for (batches, sweep) in [
         (LINE_BATCHES, "DELETE FROM billed_lines WHERE batch = $1"),
         (USAGE_BATCHES, "DELETE FROM usage_rows WHERE batch = $1"),
@@ -311,7 +311,7 @@ pub async fn sweep_older(books: &Books, below: &str) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn batches(books: &Books) -> Result<Vec<BatchRecord>, StoreError> {
+pub(crate) async fn batches(books: &Books) -> Result<Vec<BatchRecord>, StoreError> {
     let rows = sqlx::query(BATCHES).fetch_all(books.pool()).await;
     rows.map_err(StoreError::database("imports"))?.iter().map(read_batch).collect()
 }
@@ -387,7 +387,7 @@ pub async fn billed_lines(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn usage_rows(
+pub(crate) async fn usage_rows(
     books: &Books,
     days: &[SpeakingDay],
 ) -> Result<Vec<StoredUsage>, StoreError> {

@@ -16,7 +16,7 @@ use crate::usage::{ReportedUsage, UsageSource};
 
 /// An attempt whose usage was still awaited when it was last written down.
 #[derive(Clone, Debug)]
-pub struct AwaitedCall {
+pub(crate) struct AwaitedCall {
     /// When it was sent.
     pub started_at: Timestamp,
     /// Where to.
@@ -42,7 +42,10 @@ const METERED_BATCHES: &str = "SELECT i.provider, i.path \
 ///
 /// # Errors
 /// [`StoreError::Database`], or a row that does not read.
-pub async fn awaited(books: &Books, since: Timestamp) -> Result<Vec<AwaitedCall>, StoreError> {
+pub(crate) async fn awaited(
+    books: &Books,
+    since: Timestamp,
+) -> Result<Vec<AwaitedCall>, StoreError> {
     let rows = sqlx::query(AWAITED).bind(since.micros()).fetch_all(books.pool()).await;
     let rows = rows.map_err(StoreError::database("awaited answers"))?;
     rows.iter().map(read_awaited).collect()
@@ -52,7 +55,7 @@ pub async fn awaited(books: &Books, since: Timestamp) -> Result<Vec<AwaitedCall>
 ///
 /// # Errors
 /// [`StoreError::Database`], or a row that does not read.
-pub async fn metered_batches(
+pub(crate) async fn metered_batches(
     books: &Books,
     since: Timestamp,
 ) -> Result<Vec<(ProviderName, String)>, StoreError> {

@@ -11,7 +11,7 @@ use crate::store::reports::Closing;
 
 /// A day an export of an account speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CoveredDay {
+pub(crate) struct CoveredDay {
     /// Who bills.
     pub provider: String,
     /// The account the export is of.
@@ -26,7 +26,7 @@ pub struct CoveredDay {
 
 /// The newest report of a provider, account and month.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportRecord {
+pub(crate) struct ReportRecord {
     /// Its id.
     pub report: String,
     /// When it was made.
@@ -79,7 +79,7 @@ ORDER BY r.period, r.provider, r.account";
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn covered_days(
+pub(crate) async fn covered_days(
     books: &Books,
     from: NaiveDate,
     until: NaiveDate,
@@ -107,7 +107,7 @@ pub async fn covered_days(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn reports(
+pub(crate) async fn reports(
     books: &Books,
     first: BillingPeriod,
     last: BillingPeriod,
@@ -139,7 +139,7 @@ pub async fn reports(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, StoreError> {
+pub(crate) async fn beginnings(books: &Books) -> Result<Vec<(String, Timestamp)>, StoreError> {
     let rows = sqlx::query(BEGINNINGS).fetch_all(books.pool()).await;
     let read = |row| Ok((get(row, "provider")?, Timestamp::from_micros(get(row, "first_hour")?)));
     rows.map_err(StoreError::database("the first attempts"))?.iter().map(read).collect()

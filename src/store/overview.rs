@@ -79,7 +79,7 @@ pub struct AttemptCell {
 
 /// When the books last heard of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastAttempt {
+pub(crate) struct LastAttempt {
     /// The request it served.
     pub request: String,
     /// When it was sent.
@@ -193,7 +193,7 @@ impl Dimension {
     ];
 
     /// The word in the URL and in the books.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
             Self::Model => "model",
@@ -267,7 +267,7 @@ fn asked<'f>(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, StoreError> {
+pub(crate) async fn find_last_attempt(books: &Books) -> Result<Option<LastAttempt>, StoreError> {
     let row = sqlx::query(LAST).fetch_optional(books.pool()).await;
     let Some(row) = row.map_err(StoreError::database("the last attempt"))? else {
         return Ok(None);

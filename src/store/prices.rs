@@ -7,7 +7,7 @@ use crate::store::read::get;
 
 /// One version of the prices, in force from its first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PriceVersion {
+pub(crate) struct PriceVersion {
     /// Hash of the canonical rows.
     pub price_version: String,
     /// When it first rated an attempt.
@@ -21,7 +21,7 @@ const VERSIONS: &str =
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn versions(books: &Books) -> Result<Vec<PriceVersion>, StoreError> {
+pub(crate) async fn versions(books: &Books) -> Result<Vec<PriceVersion>, StoreError> {
     let rows = sqlx::query(VERSIONS).fetch_all(books.pool()).await;
     let read = |row| {
         Ok(PriceVersion {

@@ -29,7 +29,7 @@ pub struct AttemptFilter {
 
 impl AttemptFilter {
     /// All attempts of a span.
-    pub const fn over(period: ChargePeriod) -> Self {
+    pub(crate) const fn over(period: ChargePeriod) -> Self {
         Self {
             period,
             provider: None,

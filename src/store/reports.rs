@@ -103,7 +103,7 @@ pub async fn keep_report(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn newest_report(
+pub(crate) async fn newest_report(
     books: &Books,
     of: &MonthOf<'_>,
 ) -> Result<Option<StoredReport>, StoreError> {
@@ -128,7 +128,7 @@ pub async fn newest_report(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not take it.
-pub async fn say_document(
+pub(crate) async fn say_document(
     books: &Books,
     of: &MonthOf<'_>,
     (said_at, actor, currency): (Timestamp, &str, &str),
@@ -158,7 +158,7 @@ pub async fn say_document(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn document(
+pub(crate) async fn document(
     books: &Books,
     of: &MonthOf<'_>,
 ) -> Result<Option<StoredDocument>, StoreError> {
@@ -177,7 +177,7 @@ pub async fn document(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not take it.
-pub async fn say_rate(
+pub(crate) async fn say_rate(
     books: &Books,
     of: &MonthOf<'_>,
     (said_at, actor): (Timestamp, &str),
@@ -207,7 +207,10 @@ pub async fn say_rate(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn rate(books: &Books, of: &MonthOf<'_>) -> Result<Option<StoredRate>, StoreError> {
+pub(crate) async fn rate(
+    books: &Books,
+    of: &MonthOf<'_>,
+) -> Result<Option<StoredRate>, StoreError> {
     const NEWEST: &str = "
         SELECT from_currency, into_currency, rate, source FROM exchange_rates
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
@@ -227,7 +230,7 @@ pub async fn rate(books: &Books, of: &MonthOf<'_>) -> Result<Option<StoredRate>,
 ///
 /// # Errors
 /// [`StoreError`] where the books do not take it.
-pub async fn keep_closing(
+pub(crate) async fn keep_closing(
     books: &Books,
     of: &MonthOf<'_>,
     closing: &Closing,
@@ -254,7 +257,7 @@ pub async fn keep_closing(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, StoreError> {
+pub(crate) async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, StoreError> {
     const ALL: &str = "
         SELECT closed_at, actor, report, inputs_hash, note FROM closings
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC";
@@ -272,7 +275,7 @@ pub async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, S
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub async fn newest_closing(
+pub(crate) async fn newest_closing(
     books: &Books,
     of: &MonthOf<'_>,
 ) -> Result<Option<Closing>, StoreError> {

@@ -14,7 +14,7 @@ use crate::usage::ModelUsage;
 
 /// Everything written down about one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptRecord {
+pub(crate) struct AttemptRecord {
     /// The line of the list.
     pub line: AttemptLine,
     /// `POST`, `GET` ...
@@ -45,7 +45,7 @@ pub struct AttemptRecord {
 
 /// One settlement or correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettlementRecord {
+pub(crate) struct SettlementRecord {
     /// 0 is the settlement.
     pub revision: u64,
     /// Of a correction.
@@ -78,7 +78,7 @@ pub struct SettlementRecord {
 
 /// One valuation with its charges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValuationRecord {
+pub(crate) struct ValuationRecord {
     /// 0 came with the settlement.
     pub revision: u64,
     /// Why it was made.
@@ -103,7 +103,7 @@ pub struct ValuationRecord {
 
 /// One meter's charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChargeRecord {
+pub(crate) struct ChargeRecord {
     /// The model billed.
     pub model: String,
     /// What was counted.
@@ -126,7 +126,7 @@ pub struct ChargeRecord {
 
 /// Our own count of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountRecord {
+pub(crate) struct CountRecord {
     /// When.
     pub counted_at: Timestamp,
     /// Input tokens.
@@ -153,7 +153,7 @@ const COUNT: &str = "SELECT * FROM counts WHERE attempt = $1";
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, StoreError> {
+pub(crate) async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, StoreError> {
     let mut records = Vec::new();
     for row in &rows_of(books, id).await? {
         records.push(read_record(books, row).await?);

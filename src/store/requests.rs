@@ -13,7 +13,7 @@ use crate::usage::ModelUsage;
 
 /// What a list of attempts is narrowed by, beyond the common filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttemptSearch {
+pub(crate) struct AttemptSearch {
     /// An outcome, or `errors`, `unpriced`, `unknown`, `uncertain`, `orphaned`.
     pub status: Option<String>,
     /// Only attempts older than this one: where the page before ended.
@@ -24,7 +24,7 @@ pub struct AttemptSearch {
 
 /// One attempt in a list; the newest revision of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptLine {
+pub(crate) struct AttemptLine {
     /// The attempt.
     pub attempt: String,
     /// The request it served.
@@ -57,7 +57,7 @@ pub struct AttemptLine {
 
 /// What a list shows of a settlement and its valuation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettledLine {
+pub(crate) struct SettledLine {
     /// How it ended.
     pub outcome: String,
     /// The provider's HTTP status.
@@ -133,7 +133,7 @@ ORDER BY i.ordinal, i.attempt"
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn list(
+pub(crate) async fn list(
     books: &Books,
     filter: &AttemptFilter,
     search: &AttemptSearch,
@@ -166,7 +166,10 @@ const OF_ATTEMPTS: &str = attempt_lines!(
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub async fn list_of(books: &Books, attempts: &[String]) -> Result<Vec<AttemptLine>, StoreError> {
+pub(crate) async fn list_of(
+    books: &Books,
+    attempts: &[String],
+) -> Result<Vec<AttemptLine>, StoreError> {
     let wanted = Value::from(attempts.to_vec()).to_string();
     let rows = sqlx::query(OF_ATTEMPTS).bind(wanted).fetch_all(books.pool()).await;
     rows.map_err(StoreError::database("attempts"))?.iter().map(read_line).collect()

@@ -17,7 +17,7 @@ use crate::store::states::State;
 
 /// What the books hold, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BooksCounts {
+pub(crate) struct BooksCounts {
     /// Attempts with a settlement that is not an orphan's.
     pub settled: u64,
     /// Attempts whose settlement says that a crash left them.
@@ -43,7 +43,7 @@ struct Placed {
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn differing(
+pub(crate) async fn differing(
     books: &Books,
     node: &str,
     records: &[PostingRecord],
@@ -110,7 +110,7 @@ async fn placed(
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn counts(
+pub(crate) async fn counts(
     books: &Books,
     node: Option<&str>,
 ) -> Result<(BooksCounts, Option<PostingCursor>), StoreError> {
@@ -150,7 +150,7 @@ pub async fn counts(
 ///
 /// # Errors
 /// [`StoreError::Database`] if it does not even answer.
-pub async fn integrity(books: &Books) -> Result<Vec<String>, StoreError> {
+pub(crate) async fn integrity(books: &Books) -> Result<Vec<String>, StoreError> {
     let rows = sqlx::query("PRAGMA integrity_check").fetch_all(books.pool()).await;
     let words: Result<Vec<String>, _> =
         rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());

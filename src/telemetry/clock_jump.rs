@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const TOLERANCE_MICROS: i64 = 5_000_000;
 
 /// Watches until it is dropped. A machine that slept shows as one jump forward.
-pub async fn watch(clock: Clock) {
+pub(crate) async fn watch(clock: Clock) {
     let started = Instant::now();
     let begun = clock.now().micros();
     let mut jumps = Jumps::default();

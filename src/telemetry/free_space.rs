@@ -20,7 +20,7 @@ const SCARCE_BYTES: u64 = 256 << 20;
 
 /// Room on a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FreeSpace {
+pub(crate) struct FreeSpace {
     /// What this user may still write.
     pub free: u64,
     /// All there is.
@@ -29,7 +29,7 @@ pub struct FreeSpace {
 
 /// How much that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// Enough.
     Enough,
     /// Less than 15 %.
@@ -40,7 +40,7 @@ pub enum Level {
 
 /// Whether room is scarce, as was found last.
 #[derive(Clone, Debug, Default)]
-pub struct SpaceWatch {
+pub(crate) struct SpaceWatch {
     scarce: Arc<AtomicBool>,
 }
 
@@ -50,7 +50,7 @@ impl FreeSpace {
     /// # Errors
     /// It cannot be asked, or not on this system.
     #[cfg(target_os = "linux")]
-    pub fn of(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
         let found = rustix::fs::statvfs(folder)?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         Ok(Self { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
@@ -61,12 +61,12 @@ impl FreeSpace {
     /// # Errors
     /// Always.
     #[cfg(not(target_os = "linux"))]
-    pub fn of(_folder: &Path) -> io::Result<Self> {
+    pub(crate) fn of(_folder: &Path) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     /// How much that is.
-    pub const fn level(self) -> Level {
+    pub(crate) const fn level(self) -> Level {
         let hundredth = self.total / 100;
         if self.free < hundredth.saturating_mul(SCARCE_PERCENT) || self.free < SCARCE_BYTES {
             Level::Scarce
@@ -80,12 +80,12 @@ impl FreeSpace {
 
 impl SpaceWatch {
     /// Whether room is scarce.
-    pub fn is_scarce(&self) -> bool {
+    pub(crate) fn is_scarce(&self) -> bool {
         self.scarce.load(Ordering::Relaxed)
     }
 
     /// Watches until it is dropped, and says every change once.
-    pub async fn run(self, folder: PathBuf) {
+    pub(crate) async fn run(self, folder: PathBuf) {
         let mut known = Level::Enough;
         loop {
             match FreeSpace::of(&folder) {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `filter` is in `EnvFilter`'s syntax; nothing happens where a log runs already.
-pub fn start(filter: Option<&str>) {
+pub(crate) fn start(filter: Option<&str>) {
     let filter = EnvFilter::try_new(filter.unwrap_or("warn,counterfoil=info"))
         .unwrap_or_else(|_| EnvFilter::new("warn,counterfoil=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

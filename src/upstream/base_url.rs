@@ -4,7 +4,7 @@ use http::Uri;
 
 /// Why a text is no base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BaseUrlError {
+pub(crate) enum BaseUrlError {
     /// It does not parse.
     #[error("is no URL")]
     NoUrl,
@@ -35,7 +35,7 @@ pub enum BaseUrlError {
 ///
 /// # Errors
 /// It cannot be meant; the text says why, to stand after the key's name.
-pub fn checked(given: &str, allow_http: bool) -> Result<String, BaseUrlError> {
+pub(crate) fn checked(given: &str, allow_http: bool) -> Result<String, BaseUrlError> {
     let base = given.trim_end_matches('/');
     let uri: Uri = base.parse().map_err(|_| BaseUrlError::NoUrl)?;
     let host = uri.host().ok_or(BaseUrlError::NoHost)?;

@@ -8,13 +8,13 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 /// Any failure of a caller's body.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body passed through as it comes, unlimited and unbuffered.
-pub type StreamedBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
+pub(crate) type StreamedBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// What is sent.
-pub enum UpstreamBody {
+pub(crate) enum UpstreamBody {
     /// Pieces sent one after another; their sum is the content length.
     Pieces(VecDeque<Bytes>),
     /// Passed through as the caller sends it.
@@ -22,13 +22,8 @@ pub enum UpstreamBody {
 }
 
 impl UpstreamBody {
-    /// No body.
-    pub const fn empty() -> Self {
-        Self::Pieces(VecDeque::new())
-    }
-
     /// Pieces in order; empty ones are left out.
-    pub fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+    pub(crate) fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         Self::Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())
     }
 }

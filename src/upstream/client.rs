@@ -14,13 +14,13 @@ use crate::upstream::body::UpstreamBody;
 
 /// Sends attempts. Cheap to share: it is built once.
 #[derive(Clone)]
-pub struct UpstreamClient {
+pub(crate) struct UpstreamClient {
     client: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
 }
 
 /// Why an attempt had no answer. Never says a header or a body.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// No connection: name, port, TLS.
     #[error("no connection to the provider: {0}")]
     Unreachable(String),
@@ -30,10 +30,10 @@ pub enum SendError {
 }
 
 /// The answer's body as the provider sends it.
-pub type AnswerBody = Incoming;
+pub(crate) type AnswerBody = Incoming;
 
 /// An attempt that was sent and is not answered yet.
-pub struct PendingAnswer(ResponseFuture);
+pub(crate) struct PendingAnswer(ResponseFuture);
 
 /// Why the client could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// The TLS library refuses its own settings.
-    pub fn new(connect: Duration) -> Result<Self, ClientError> {
+    pub(crate) fn new(connect: Duration) -> Result<Self, ClientError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -75,7 +75,7 @@ impl UpstreamClient {
     }
 
     /// Sends one attempt. The request's URI is absolute.
-    pub fn send(&self, request: Request<UpstreamBody>) -> PendingAnswer {
+    pub(crate) fn send(&self, request: Request<UpstreamBody>) -> PendingAnswer {
         PendingAnswer(self.client.request(request))
     }
 }

@@ -12,7 +12,7 @@ use crate::digest::hexadecimal;
 use crate::names::CredentialId;
 
 /// Makes fingerprints that mean nothing without the data folder's own key.
-pub struct Fingerprinter {
+pub(crate) struct Fingerprinter {
     keyed: Hmac<Sha256>,
 }
 
@@ -52,7 +52,7 @@ impl Fingerprinter {
     ///
     /// # Errors
     /// The file cannot be read or written, or was damaged.
-    pub fn open(data: &Path) -> Result<Self, FingerprintError> {
+    pub(crate) fn open(data: &Path) -> Result<Self, FingerprintError> {
         let path = data.join(KEY_FILE);
         let failed = |source| FingerprintError::File { path: path.clone(), source };
         match std::fs::read(&path) {
@@ -68,7 +68,7 @@ impl Fingerprinter {
     }
 
     /// With a key at hand. Any length serves.
-    pub fn with_key(key: &[u8]) -> Self {
+    pub(crate) fn with_key(key: &[u8]) -> Self {
         match Hmac::new_from_slice(key) {
             Ok(keyed) => Self { keyed },
             // HMAC takes keys of any length; the type of the constructor cannot say so.
@@ -78,14 +78,14 @@ impl Fingerprinter {
 
     /// A key of its own for the personal cells of imported exports, derived so that neither use
     /// tells anything about the other.
-    pub fn personal_key(&self) -> Vec<u8> {
+    pub(crate) fn personal_key(&self) -> Vec<u8> {
         let mut mac = self.keyed.clone();
         mac.update(b"counterfoil: personal cells of exports");
         mac.finalize().into_bytes().to_vec()
     }
 
     /// The fingerprint: 16 hexadecimal digits, equal for equal keys, telling nothing else.
-    pub fn fingerprint(&self, secret: &SecretString) -> CredentialId {
+    pub(crate) fn fingerprint(&self, secret: &SecretString) -> CredentialId {
         let mut mac = self.keyed.clone();
         mac.update(secret.expose_secret().as_bytes());
         let digest = mac.finalize().into_bytes();
@@ -98,7 +98,7 @@ impl Fingerprinter {
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn copy_key(data: &Path, to: &Path) -> Result<(), FingerprintError> {
+pub(crate) fn copy_key(data: &Path, to: &Path) -> Result<(), FingerprintError> {
     let failed = |path: PathBuf| |source| FingerprintError::File { path, source };
     let (path, copy) = (data.join(KEY_FILE), to.join(KEY_FILE));
     match std::fs::read(&path) {
@@ -110,7 +110,7 @@ pub fn copy_key(data: &Path, to: &Path) -> Result<(), FingerprintError> {
 
 /// The last four characters, as providers show keys; fewer where the key is short, so that the
 /// hint never gives away more than a third of it.
-pub fn hint(secret: &SecretString) -> String {
+pub(crate) fn hint(secret: &SecretString) -> String {
     let text = secret.expose_secret();
     let shown = (text.chars().count() / 3).min(4);
     let skipped = text.chars().count() - shown;

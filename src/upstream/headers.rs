@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// How a key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyPlacement {
+pub(crate) enum KeyPlacement {
     /// `authorization: Bearer KEY`
     Bearer,
     /// `x-api-key: KEY`
@@ -18,7 +18,7 @@ pub enum KeyPlacement {
 
 /// What an answer's headers say about the account and the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AnswerFacts {
+pub(crate) struct AnswerFacts {
     /// `openai-organization`, `anthropic-organization-id`.
     pub organization: Option<String>,
     /// `openai-project`.
@@ -74,7 +74,7 @@ const ANSWER_FAMILIES: &[&str] = &["anthropic-", "openai-", "ratelimit-", "x-rat
 
 /// The headers of an attempt: what of the caller's may pass, and the key that pays.
 /// What the caller named in `Connection` is meant for us alone and does not pass.
-pub fn for_provider(
+pub(crate) fn for_provider(
     caller: &HeaderMap,
     key: Option<(KeyPlacement, &SecretString)>,
 ) -> Result<HeaderMap, UnusableKey> {
@@ -106,10 +106,10 @@ pub fn for_provider(
 /// A key that holds characters no header can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key holds characters no HTTP header can carry")]
-pub struct UnusableKey;
+pub(crate) struct UnusableKey;
 
 /// The headers of an answer that go back to the caller.
-pub fn for_caller(answer: &HeaderMap) -> HeaderMap {
+pub(crate) fn for_caller(answer: &HeaderMap) -> HeaderMap {
     let connection = connection_names(answer);
     let mut headers = HeaderMap::with_capacity(answer.len() + 3);
     for (name, value) in answer {
@@ -122,7 +122,7 @@ pub fn for_caller(answer: &HeaderMap) -> HeaderMap {
 }
 
 /// Reads account and request id from an answer's headers.
-pub fn answer_facts(answer: &HeaderMap) -> AnswerFacts {
+pub(crate) fn answer_facts(answer: &HeaderMap) -> AnswerFacts {
     let text = |names: &[&str]| {
         names.iter().find_map(|name| {
             let value = answer.get(*name)?.to_str().ok()?.trim();
@@ -139,13 +139,13 @@ pub fn answer_facts(answer: &HeaderMap) -> AnswerFacts {
 }
 
 /// The media type of a message without its parameters, in lower case.
-pub fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// How a body is compressed, if it is; `identity` is not.
-pub fn content_encoding(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn content_encoding(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim().to_ascii_lowercase();
     (!text.is_empty() && text != "identity").then_some(text)
 }

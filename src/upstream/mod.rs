@@ -1,7 +1,7 @@
 //! One attempt at a provider: which headers go, whose key pays, and the sending.
 
-pub mod base_url;
-pub mod body;
-pub mod client;
-pub mod fingerprint;
-pub mod headers;
+pub(crate) mod base_url;
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod fingerprint;
+pub(crate) mod headers;

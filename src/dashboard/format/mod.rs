@@ -10,7 +10,7 @@ use crate::period::{ChargePeriod, DAY_US, HOUR_US, SECOND_US, Timestamp};
 
 /// A sum as a page shows it. In JSON it is the exact decimal as text; the currency stands beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Money {
+pub(crate) struct Money {
     /// The sum.
     pub amount: Amount,
     /// Its currency.
@@ -19,7 +19,7 @@ pub struct Money {
 
 /// A sum from an export or a report: exact to more digits than an [`Amount`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figure {
+pub(crate) struct Figure {
     value: Decimal,
     currency: Currency,
 }
@@ -30,7 +30,7 @@ pub struct Figure {
     ext = "html",
     source = r#"<data value="{{ value }}" title="{{ value }}{% if !unit.is_empty() %} {{ unit }}{% endif %}">{{ text }}</data>"#
 )]
-pub struct Cell {
+pub(crate) struct Cell {
     /// What is read.
     pub text: String,
     /// What is exact.
@@ -47,32 +47,32 @@ const MICRO: i128 = 1_000_000;
 
 impl Money {
     /// A sum in its currency.
-    pub const fn new(amount: Amount, currency: Currency) -> Self {
+    pub(crate) const fn new(amount: Amount, currency: Currency) -> Self {
         Self { amount, currency }
     }
 
     /// For totals: two decimals, half to even; a non-zero sum below half a cent says so.
-    pub fn cents(&self) -> Cell {
+    pub(crate) fn cents(&self) -> Cell {
         self.cell(self.cents_text())
     }
 
     /// For the sums a page opens with: two decimals, and below a cent as many as it needs.
-    pub fn telling(&self) -> Cell {
+    pub(crate) fn telling(&self) -> Cell {
         self.cell(self.telling_text())
     }
 
     /// The text of [`Self::telling`].
-    pub fn telling_text(&self) -> String {
+    pub(crate) fn telling_text(&self) -> String {
         if self.amount.pico().abs() < CENT { self.fine_text() } else { self.cents_text() }
     }
 
     /// For single calls: six decimals without needless zeros, more where the sum is finer.
-    pub fn fine(&self) -> Cell {
+    pub(crate) fn fine(&self) -> Cell {
         self.cell(self.fine_text())
     }
 
     /// For columns of small sums: always six decimals, so that the points stand under each other.
-    pub fn column(&self) -> Cell {
+    pub(crate) fn column(&self) -> Cell {
         let fine = self.fine_text();
         let decimals = fine.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         let zero = self.amount.pico() == 0;
@@ -81,7 +81,7 @@ impl Money {
     }
 
     /// The text of [`Self::cents`].
-    pub fn cents_text(&self) -> String {
+    pub(crate) fn cents_text(&self) -> String {
         let pico = self.amount.pico();
         let cents = divide_half_even(pico.unsigned_abs(), CENT.unsigned_abs());
         let symbol = symbol(self.currency);
@@ -94,7 +94,7 @@ impl Money {
     }
 
     /// The text of [`Self::fine`].
-    pub fn fine_text(&self) -> String {
+    pub(crate) fn fine_text(&self) -> String {
         let pico = self.amount.pico();
         let sign = if pico < 0 { "−" } else { "" };
         let symbol = symbol(self.currency);
@@ -110,12 +110,12 @@ impl Money {
     }
 
     /// The exact decimal with its currency: `12.431 USD`.
-    pub fn exact(&self) -> String {
+    pub(crate) fn exact(&self) -> String {
         format!("{} {}", self.amount, self.currency)
     }
 
     /// This sum for one of `n`, rounded half to even at 10⁻¹²; `None` for none.
-    pub fn per(&self, n: u64) -> Option<Self> {
+    pub(crate) fn per(&self, n: u64) -> Option<Self> {
         let size = divide_half_even(self.amount.pico().unsigned_abs(), u128::from(n).max(1));
         let size = i128::try_from(size).ok()?;
         let signed = if self.amount.pico() < 0 { -size } else { size };
@@ -129,18 +129,18 @@ impl Money {
 
 impl Figure {
     /// A sum in its currency.
-    pub const fn new(value: Decimal, currency: Currency) -> Self {
+    pub(crate) const fn new(value: Decimal, currency: Currency) -> Self {
         Self { value, currency }
     }
 
     /// The same in 10⁻¹² of the currency, rounded half to even: for drawing, not for adding.
-    pub fn pico(&self) -> i128 {
+    pub(crate) fn pico(&self) -> i128 {
         let rounded = self.value.round_dp(AMOUNT_SCALE);
         Amount::from_decimal(rounded).unwrap_or_default().pico()
     }
 
     /// Two decimals, the exact value beside; a non-zero sum below half a cent says so.
-    pub fn cents(&self) -> Cell {
+    pub(crate) fn cents(&self) -> Cell {
         Cell {
             text: self.cents_text(),
             value: canonical_text(self.value),
@@ -149,7 +149,7 @@ impl Figure {
     }
 
     /// The text of [`Self::cents`].
-    pub fn cents_text(&self) -> String {
+    pub(crate) fn cents_text(&self) -> String {
         let pico = self.pico();
         let size = if pico == 0 && !self.value.is_zero() { 1 } else { pico.abs() };
         let signed = if self.value.is_sign_negative() { -size } else { size };
@@ -157,7 +157,7 @@ impl Figure {
     }
 
     /// A difference in words: `$12.96 more`, `$1.00 less`, `nothing`.
-    pub fn more_or_less(&self) -> String {
+    pub(crate) fn more_or_less(&self) -> String {
         if self.value.is_zero() {
             return "nothing".to_owned();
         }
@@ -167,7 +167,7 @@ impl Figure {
     }
 
     /// The same in words to the last digit: `0.1575 USD less`.
-    pub fn exact_more_or_less(&self) -> String {
+    pub(crate) fn exact_more_or_less(&self) -> String {
         if self.value.is_zero() {
             return "nothing".to_owned();
         }
@@ -176,7 +176,7 @@ impl Figure {
     }
 
     /// The exact decimal with its currency.
-    pub fn exact(&self) -> String {
+    pub(crate) fn exact(&self) -> String {
         format!("{} {}", canonical_text(self.value), self.currency)
     }
 }
@@ -194,7 +194,7 @@ impl Serialize for Money {
 }
 
 /// `1234567` as `1,234,567`.
-pub fn grouped(number: u128) -> String {
+pub(crate) fn grouped(number: u128) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -207,12 +207,12 @@ pub fn grouped(number: u128) -> String {
 }
 
 /// A whole number for a table.
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     grouped(u128::from(number))
 }
 
 /// A large number for a tile: `18.4 M`, with the exact number beside it.
-pub fn brief(number: u64, unit: &str) -> Cell {
+pub(crate) fn brief(number: u64, unit: &str) -> Cell {
     let scales = [(1_000_000_000_u64, "G"), (1_000_000, "M"), (10_000, "k")];
     let found = scales.iter().find(|(from, _)| number >= *from);
     let text = found.map_or_else(
@@ -227,7 +227,7 @@ pub fn brief(number: u64, unit: &str) -> Cell {
 }
 
 /// A share in percent with one decimal; never `0.0 %` for something.
-pub fn percent(part: u128, whole: u128) -> String {
+pub(crate) fn percent(part: u128, whole: u128) -> String {
     if whole == 0 {
         return "–".to_owned();
     }
@@ -239,7 +239,7 @@ pub fn percent(part: u128, whole: u128) -> String {
 }
 
 /// How a sum moved against an earlier one: `12.3 % more`.
-pub fn change(now: Amount, before: Amount) -> Option<String> {
+pub(crate) fn change(now: Amount, before: Amount) -> Option<String> {
     let (now, before) = (now.pico(), before.pico());
     if before <= 0 {
         return None;
@@ -254,7 +254,7 @@ pub fn change(now: Amount, before: Amount) -> Option<String> {
 }
 
 /// A span of time: `320 ms`, `1.24 s`, `2 min 5 s`.
-pub fn duration(micros: u64) -> String {
+pub(crate) fn duration(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{} ms", micros / 1_000),
@@ -266,7 +266,7 @@ pub fn duration(micros: u64) -> String {
 }
 
 /// How long ago: `3 s ago`.
-pub fn ago(now: Timestamp, then: Timestamp) -> String {
+pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
     let micros = (now.micros() - then.micros()).max(0);
     let (number, unit) = match micros {
         0..60_000_000 => (micros / SECOND_US, "s"),
@@ -278,34 +278,34 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
 }
 
 /// An instant for a table whose header names the zone: `2026-10-31 23:59:58`.
-pub fn instant(at: Timestamp) -> String {
+pub(crate) fn instant(at: Timestamp) -> String {
     at.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// An instant with its zone: `2026-10-31 23:59:58 UTC`.
-pub fn instant_utc(at: Timestamp) -> String {
+pub(crate) fn instant_utc(at: Timestamp) -> String {
     format!("{} UTC", instant(at))
 }
 
 /// A hash or id, shortened.
-pub fn short(id: &str) -> String {
+pub(crate) fn short(id: &str) -> String {
     let head: String = id.chars().take(12).collect();
     if head.len() < id.len() { format!("{head}…") } else { head }
 }
 
 /// The word a value of a closed set goes by in JSON: `AskProvider` is `ask_provider`.
-pub fn name_of<T: Serialize>(value: &T) -> String {
+pub(crate) fn name_of<T: Serialize>(value: &T) -> String {
     let written = serde_json::to_value(value).unwrap_or_default();
     written.as_str().unwrap_or_default().to_owned()
 }
 
 /// The word of the books for people: `provider_error` as `provider error`.
-pub fn words(name: &str) -> String {
+pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
 }
 
 /// A provider as it writes itself: `OpenAI`.
-pub fn provider_name(name: &str) -> &str {
+pub(crate) fn provider_name(name: &str) -> &str {
     match name {
         "openai" => "OpenAI",
         "anthropic" => "Anthropic",
@@ -315,7 +315,7 @@ pub fn provider_name(name: &str) -> &str {
 
 /// A sentence of a report for people: instants without their machine form, a capital in front; an
 /// id in front stays as it is spelled.
-pub fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let shown = plain_instants(text);
     let first = shown.split_whitespace().next().unwrap_or_default();
     if first.contains('_') || first.contains(|letter: char| letter.is_ascii_digit()) {
@@ -327,7 +327,7 @@ pub fn sentence(text: &str) -> String {
 }
 
 /// `2026-08-21T00:00:00Z` as `2026-08-21 00:00 UTC`, wherever it stands in a text.
-pub fn plain_instants(text: &str) -> String {
+pub(crate) fn plain_instants(text: &str) -> String {
     let word = |word: &str| {
         let core = word.trim_end_matches([',', ';', ')', ':', '.']);
         let tail = word.get(core.len()..).unwrap_or_default();
@@ -343,7 +343,10 @@ pub fn plain_instants(text: &str) -> String {
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 
@@ -351,13 +354,13 @@ pub fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, to: S) -> Result<
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn as_span<S: Serializer>(span: &ChargePeriod, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_span<S: Serializer>(span: &ChargePeriod, to: S) -> Result<S::Ok, S::Error> {
     let ends = [("start", span.start.to_string()), ("end", span.end.to_string())];
     to.collect_map(ends)
 }
 
 /// A quotient rounded to the nearest integer, ties to the even one.
-pub fn divide_half_even(number: u128, by: u128) -> u128 {
+pub(crate) fn divide_half_even(number: u128, by: u128) -> u128 {
     let (quotient, rest) = (number / by, number % by);
     let twice = rest.saturating_mul(2);
     let up = twice > by || (twice == by && quotient % 2 == 1);

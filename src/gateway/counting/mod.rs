@@ -74,7 +74,7 @@ pub struct CountingPool {
 impl CountingPool {
     /// How many threads to start: a quarter of the cores, at least one. More would only slow the
     /// tokenizer down.
-    pub fn usual_threads() -> usize {
+    pub(crate) fn usual_threads() -> usize {
         thread::available_parallelism().map_or(1, |cores| (cores.get() / 4).max(1))
     }
 
@@ -126,12 +126,6 @@ impl CountingPool {
         if let Err(reason) = self.desk.accept(job) {
             self.desk.report(attempt, CountedTokens::not_counted(reason));
         }
-    }
-
-    /// How many jobs and bytes wait.
-    pub fn waiting(&self) -> (usize, usize) {
-        let queue = self.desk.lock();
-        (queue.jobs.len(), queue.bytes)
     }
 
     /// Takes no more jobs, lets the threads count what waits for at most this long, and reports what

@@ -81,7 +81,10 @@ fn a_job_that_finds_no_room_is_reported_at_once() {
     pool.try_submit(job(0, "x"));
     arrived.recv().unwrap();
     pool.try_submit(job(1, "x"));
-    assert_eq!(pool.waiting(), (1, room));
+    {
+        let queue = pool.desk.lock();
+        assert_eq!((queue.jobs.len(), queue.bytes), (1, room));
+    }
     pool.try_submit(job(2, "x"));
     let (number, skipped) = counts.recv().unwrap();
     assert_eq!((number, skipped.method), (2, CountMethod::SkippedBusy));

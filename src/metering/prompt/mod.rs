@@ -3,7 +3,7 @@
 mod chat;
 mod content;
 mod messages;
-pub mod parts;
+pub(crate) mod parts;
 mod plain;
 mod responses;
 
@@ -13,7 +13,7 @@ use crate::names::Endpoint;
 use parts::{Prompt, PromptError};
 
 /// Whether calls of this kind carry text we know how to count.
-pub const fn has_text(endpoint: Endpoint) -> bool {
+pub(crate) const fn has_text(endpoint: Endpoint) -> bool {
     match endpoint {
         Endpoint::Chat
         | Endpoint::Responses
@@ -36,7 +36,7 @@ pub const fn has_text(endpoint: Endpoint) -> bool {
 /// # Errors
 /// [`PromptError`], where calls of this kind carry no text or the body has not the form of its
 /// endpoint.
-pub fn read<'a>(
+pub(crate) fn read<'a>(
     endpoint: Endpoint,
     body: &'a Json<'a>,
     model: &ModelTokens,

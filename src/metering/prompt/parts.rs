@@ -7,7 +7,7 @@ use crate::metering::counted::EstimatedPart;
 
 /// Everything of a request that costs input tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prompt<'a> {
+pub(crate) struct Prompt<'a> {
     /// Texts, each tokenized by itself.
     pub texts: Vec<Cow<'a, str>>,
     /// A JSON schema for the answer, compact. The provider shows it in a rendering of its own.
@@ -20,7 +20,7 @@ pub struct Prompt<'a> {
 
 impl<'a> Prompt<'a> {
     /// Adds a text.
-    pub fn text(&mut self, text: impl Into<Cow<'a, str>>) {
+    pub(crate) fn text(&mut self, text: impl Into<Cow<'a, str>>) {
         let text = text.into();
         if !text.is_empty() {
             self.texts.push(text);
@@ -28,38 +28,32 @@ impl<'a> Prompt<'a> {
     }
 
     /// Adds a text where there is one.
-    pub fn text_of(&mut self, text: Option<&'a str>) {
+    pub(crate) fn text_of(&mut self, text: Option<&'a str>) {
         if let Some(text) = text {
             self.text(text);
         }
     }
 
     /// Adds tokens known without tokenizing.
-    pub fn add(&mut self, tokens: i64) {
+    pub(crate) fn add(&mut self, tokens: i64) {
         self.fixed = self.fixed.saturating_add(tokens);
     }
 
     /// Says that a part is an estimate.
-    pub fn estimate(&mut self, part: EstimatedPart) {
+    pub(crate) fn estimate(&mut self, part: EstimatedPart) {
         self.estimated.insert(part);
-    }
-
-    /// The bytes of all texts.
-    pub fn bytes(&self) -> usize {
-        self.texts.iter().map(|text| text.len()).sum::<usize>()
-            + self.schema.as_ref().map_or(0, String::len)
     }
 }
 
 /// Tokens of a JSON schema as the provider renders it, from those of its compact text: nine tenths
 /// and ten, read off recorded answers; nothing is published.
-pub const fn schema_tokens(compact: u64) -> u64 {
+pub(crate) const fn schema_tokens(compact: u64) -> u64 {
     compact.saturating_mul(9) / 10 + 10
 }
 
 /// Why a request has no prompt to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PromptError {
+pub(crate) enum PromptError {
     /// Calls of this kind carry no text.
     #[error("calls of this kind carry no text to count")]
     NoText,

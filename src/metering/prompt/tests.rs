@@ -65,7 +65,9 @@ fn prompt_of(endpoint: Endpoint, model: &str, body: &str) -> (i64, Vec<Estimated
     let json = Json::read(body.as_bytes()).unwrap();
     let model = crate::metering::model_tokens::resolve(model, None);
     let prompt = read(endpoint, &json, &model).unwrap();
-    (prompt.fixed, prompt.estimated.iter().copied().collect(), prompt.bytes())
+    let texts = prompt.texts.iter().map(|text| text.len()).sum::<usize>();
+    let bytes = texts + prompt.schema.as_ref().map_or(0, String::len);
+    (prompt.fixed, prompt.estimated.iter().copied().collect(), bytes)
 }
 
 #[test]

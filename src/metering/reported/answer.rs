@@ -11,7 +11,7 @@ use crate::names::{Endpoint, ModelName};
 
 /// Whether an answer had a usage object, and whether that said anything.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum UsageField {
+pub(crate) enum UsageField {
     /// No usage member.
     #[default]
     Missing,
@@ -23,7 +23,7 @@ pub enum UsageField {
 
 /// What metering reads of one answer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The provider's id in the body.
     pub id: Option<String>,
     /// The model that answered.
@@ -56,7 +56,7 @@ pub struct Answer {
 
 /// Calls of the provider's own tools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ToolCalls {
+pub(crate) struct ToolCalls {
     /// Searches; opening or reading a found page is none.
     pub web_search: u64,
     /// File searches.
@@ -67,19 +67,19 @@ pub struct ToolCalls {
 
 impl Answer {
     /// Reads a JSON answer. What cannot be read is absent; nothing here fails.
-    pub fn read(endpoint: Endpoint, body: &[u8]) -> Self {
+    pub(crate) fn read(endpoint: Endpoint, body: &[u8]) -> Self {
         Self::read_with_text(endpoint, body, &mut OutputText::new(0))
     }
 
     /// Reads a JSON answer and, in the same pass, its visible text.
-    pub fn read_with_text(endpoint: Endpoint, body: &[u8], text: &mut OutputText) -> Self {
+    pub(crate) fn read_with_text(endpoint: Endpoint, body: &[u8], text: &mut OutputText) -> Self {
         let mut answer = Self::default();
         answer.take_object(endpoint, body, text, 0);
         answer
     }
 
     /// Whether the provider still works on it, and reports later.
-    pub fn is_unfinished(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         let unfinished = [
             "queued",
             "in_progress",
@@ -93,7 +93,7 @@ impl Answer {
     }
 
     /// Takes a usage member's value, replacing what an earlier one said.
-    pub fn take_usage(&mut self, value: &[u8]) {
+    pub(crate) fn take_usage(&mut self, value: &[u8]) {
         self.usage_text.clear();
         match object(value).filter(|object| !object.is_empty()) {
             Some(object) => {
@@ -164,7 +164,7 @@ impl Answer {
 
 impl ToolCalls {
     /// Counts the calls among a response's output items.
-    pub fn read(output: &[u8]) -> Self {
+    pub(crate) fn read(output: &[u8]) -> Self {
         let mut calls = Self::default();
         let mut containers = BTreeSet::new();
         let Ok(items) = Elements::of(output) else {
@@ -194,7 +194,7 @@ impl ToolCalls {
 const LARGEST_USAGE: usize = 64 * 1024;
 
 /// A JSON object of a size a usage object has; `None` for anything else.
-pub fn object(value: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(value: &[u8]) -> Option<Map<String, Value>> {
     if value.len() > LARGEST_USAGE {
         return None;
     }
@@ -205,13 +205,13 @@ pub fn object(value: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// A model's name as the answer spells it, of a length a name can have.
-pub fn model_name(value: &[u8]) -> Option<ModelName> {
+pub(crate) fn model_name(value: &[u8]) -> Option<ModelName> {
     let text = string_text(value)?;
     (!text.is_empty() && text.len() <= 256).then(|| ModelName::new(&*text))
 }
 
 /// The provider's id of an answer, of a length an id can have.
-pub fn id_text(value: &[u8]) -> Option<String> {
+pub(crate) fn id_text(value: &[u8]) -> Option<String> {
     let text = string_text(value)?;
     (!text.is_empty() && text.len() <= 256).then(|| text.into_owned())
 }

@@ -12,7 +12,7 @@ use crate::usage::{Conditions, ModelUsage, ReportedUsage, UsageFlag, UsageSource
 type Object = Map<String, Value>;
 
 /// Splits one usage object, or a stream's events merged into one.
-pub fn split(answer: &Answer, object: &Object) -> ReportedUsage {
+pub(crate) fn split(answer: &Answer, object: &Object) -> ReportedUsage {
     let mut counts = Counts::of(object);
     let mut usage = ReportedUsage::none(UsageSource::Reported);
     let mut main = token_part(object, answer.model.clone(), &mut counts);
@@ -32,7 +32,7 @@ pub fn split(answer: &Answer, object: &Object) -> ReportedUsage {
 }
 
 /// What of the answer selects the price.
-pub fn conditions(answer: &Answer) -> Conditions {
+pub(crate) fn conditions(answer: &Answer) -> Conditions {
     let mut served = Conditions::default();
     let UsageField::Reported(object) = &answer.usage else {
         return served;

@@ -21,7 +21,7 @@ pub struct BatchLine {
 }
 
 /// A line larger than this is skipped.
-pub const LARGEST_LINE: usize = 32 * 1024 * 1024;
+pub(crate) const LARGEST_LINE: usize = 32 * 1024 * 1024;
 
 /// Finds the lines of a result file in bytes that pass by in any slices. A file whose first line
 /// is none, as most files are, is not looked at any further.
@@ -112,7 +112,7 @@ impl BatchMeter {
 
 /// Reads one line of a result file; `None` where the line is none, as in any other file.
 /// Items that failed, expired or were canceled are lines too, and report nothing.
-pub fn batch_line(dialect: Dialect, line: &[u8]) -> Option<BatchLine> {
+pub(crate) fn batch_line(dialect: Dialect, line: &[u8]) -> Option<BatchLine> {
     let custom_id = member(line, "custom_id")?;
     let body = match dialect {
         Dialect::OpenAi => member(line, "response").map(|response| member(response, "body")),

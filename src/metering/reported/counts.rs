@@ -6,7 +6,7 @@ use crate::meter::{Meter, Quantities};
 use crate::usage::UsageFlag;
 
 /// The members of a usage object, read one by one; what is odd about them is collected.
-pub struct Counts<'a> {
+pub(crate) struct Counts<'a> {
     object: &'a Map<String, Value>,
     /// What was noticed so far.
     pub flags: Vec<UsageFlag>,
@@ -14,22 +14,22 @@ pub struct Counts<'a> {
 
 impl<'a> Counts<'a> {
     /// Reads from this object.
-    pub const fn of(object: &'a Map<String, Value>) -> Self {
+    pub(crate) const fn of(object: &'a Map<String, Value>) -> Self {
         Self { object, flags: Vec::new() }
     }
 
     /// A nested object, under the first of these keys that holds one.
-    pub fn nested(&self, keys: &[&str]) -> Option<&'a Map<String, Value>> {
+    pub(crate) fn nested(&self, keys: &[&str]) -> Option<&'a Map<String, Value>> {
         keys.iter().find_map(|key| self.object.get(*key)?.as_object())
     }
 
     /// The count under the first of these keys that is present and not null.
-    pub fn count(&mut self, keys: &[&str]) -> Option<u64> {
+    pub(crate) fn count(&mut self, keys: &[&str]) -> Option<u64> {
         self.count_in(self.object, keys)
     }
 
     /// The same in another object of this usage.
-    pub fn count_in(&mut self, object: &Map<String, Value>, keys: &[&str]) -> Option<u64> {
+    pub(crate) fn count_in(&mut self, object: &Map<String, Value>, keys: &[&str]) -> Option<u64> {
         let value = keys.iter().find_map(|key| object.get(*key).filter(|v| !v.is_null()))?;
         let read = whole(value);
         if read.is_none() {
@@ -39,12 +39,16 @@ impl<'a> Counts<'a> {
     }
 
     /// The same in a nested object that may be absent.
-    pub fn count_inside(&mut self, object: Option<&Map<String, Value>>, key: &str) -> Option<u64> {
+    pub(crate) fn count_inside(
+        &mut self,
+        object: Option<&Map<String, Value>>,
+        key: &str,
+    ) -> Option<u64> {
         object.and_then(|object| self.count_in(object, &[key]))
     }
 
     /// A whole less its parts. Parts that exceed it are flagged and leave nothing over.
-    pub fn rest(&mut self, whole: u64, parts: &[Option<u64>]) -> u64 {
+    pub(crate) fn rest(&mut self, whole: u64, parts: &[Option<u64>]) -> u64 {
         let inside = parts.iter().flatten().fold(0_u64, |sum, part| sum.saturating_add(*part));
         whole.checked_sub(inside).unwrap_or_else(|| {
             self.flags.push(UsageFlag::PartExceedsWhole);
@@ -54,7 +58,7 @@ impl<'a> Counts<'a> {
 }
 
 /// Puts a count down under its meter if it was reported.
-pub fn put(quantities: &mut Quantities, meter: Meter, count: Option<u64>) {
+pub(crate) fn put(quantities: &mut Quantities, meter: Meter, count: Option<u64>) {
     if let Some(count) = count {
         quantities.add(meter, count);
     }
@@ -64,14 +68,14 @@ pub fn put(quantities: &mut Quantities, meter: Meter, count: Option<u64>) {
 const LARGEST: u64 = 1_000_000_000_000_000;
 
 /// A whole number; a fraction of zero (`28.0`), which some servers write, is one too.
-pub fn whole(value: &Value) -> Option<u64> {
+pub(crate) fn whole(value: &Value) -> Option<u64> {
     let number = value.as_number()?;
     let read = number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok());
     read.filter(|count| *count <= LARGEST)
 }
 
 /// Seconds in thousandths, the finest that is kept; finer ones are rounded up at a half.
-pub fn milliseconds(value: &Value) -> Option<u64> {
+pub(crate) fn milliseconds(value: &Value) -> Option<u64> {
     let text = value.as_number()?.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |range: std::ops::Range<usize>| -> Option<u64> {
@@ -87,7 +91,7 @@ pub fn milliseconds(value: &Value) -> Option<u64> {
 }
 
 /// The meter of a unit counted outside the body: a meter's name, or the plural some callers use.
-pub fn unit_meter(name: &str) -> Option<Meter> {
+pub(crate) fn unit_meter(name: &str) -> Option<Meter> {
     match name {
         "web_searches" => Some(Meter::WebSearch),
         "file_searches" => Some(Meter::FileSearch),

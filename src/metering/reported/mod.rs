@@ -1,12 +1,12 @@
 //! Splits what a provider reported into disjoint meters, per dialect and endpoint.
 
-pub mod answer;
-pub mod anthropic;
+pub(crate) mod answer;
+pub(crate) mod anthropic;
 pub mod batch;
-pub mod counts;
-pub mod openai;
-pub mod raw;
-pub mod split;
+pub(crate) mod counts;
+pub(crate) mod openai;
+pub(crate) mod raw;
+pub(crate) mod split;
 
 use serde_json::Value;
 

@@ -13,7 +13,7 @@ use crate::usage::{Conditions, ModelUsage, ReportedUsage, UsageFlag, UsageSource
 type Object = Map<String, Value>;
 
 /// Splits one usage object of this endpoint.
-pub fn split(
+pub(crate) fn split(
     endpoint: Endpoint,
     told: &Conditions,
     answer: &Answer,
@@ -42,7 +42,11 @@ pub fn split(
 
 /// What of the answer selects the price: the tier, and for images billed by piece their
 /// `quality` and `size`, which some answers leave to the request.
-pub fn conditions(endpoint: Endpoint, asked: Option<&RequestFacts>, answer: &Answer) -> Conditions {
+pub(crate) fn conditions(
+    endpoint: Endpoint,
+    asked: Option<&RequestFacts>,
+    answer: &Answer,
+) -> Conditions {
     let mut served = Conditions::default();
     if endpoint == Endpoint::Images && answer.usage == UsageField::Missing {
         let asked_for = |read: fn(&RequestFacts) -> Option<&String>| asked.and_then(read);
@@ -64,7 +68,7 @@ pub fn conditions(endpoint: Endpoint, asked: Option<&RequestFacts>, answer: &Ans
 
 /// Image models before the token-billed ones report nothing: their images are the usage, by
 /// `quality` and `size`.
-pub fn images_by_piece(asked: Option<&RequestFacts>, answer: &Answer) -> ReportedUsage {
+pub(crate) fn images_by_piece(asked: Option<&RequestFacts>, answer: &Answer) -> ReportedUsage {
     let Some(images) = answer.images.filter(|images| *images > 0) else {
         return ReportedUsage::none(UsageSource::Absent);
     };
@@ -77,7 +81,7 @@ pub fn images_by_piece(asked: Option<&RequestFacts>, answer: &Answer) -> Reporte
 
 /// The answer of a speech call is sound; the models billed by character are metered by what was
 /// asked. The later ones bill tokens, which such an answer does not tell.
-pub fn speech_by_character(asked: Option<&RequestFacts>) -> ReportedUsage {
+pub(crate) fn speech_by_character(asked: Option<&RequestFacts>) -> ReportedUsage {
     let asked_for = asked.and_then(|asked| Some((asked.model.clone()?, asked.input_characters?)));
     match asked_for {
         Some((model, characters)) if model.as_str().starts_with("tts-1") => {

@@ -6,7 +6,7 @@ use crate::dialect::error::is_short_name;
 
 /// The usage object's text if it holds only numbers and short names, as every real one does; else
 /// the object without what is longer or deeper than a usage object has reason to be.
-pub fn keep(text: &str, object: &Map<String, Value>) -> Option<String> {
+pub(crate) fn keep(text: &str, object: &Map<String, Value>) -> Option<String> {
     const LONGEST: usize = 16 * 1024;
     if text.len() <= LONGEST && is_plain_object(object, 0) {
         return Some(text.to_owned());

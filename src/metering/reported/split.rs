@@ -10,7 +10,7 @@ use crate::usage::{Conditions, ModelUsage, ReportedUsage, UsageFlag, UsageSource
 
 /// Splits what an answer said. What it says wins over `context`, and context over the request;
 /// see [`super::split_reply`] for the keys.
-pub fn split(
+pub(crate) fn split(
     dialect: Dialect,
     endpoint: Endpoint,
     asked: Option<&RequestFacts>,

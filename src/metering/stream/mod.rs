@@ -88,7 +88,7 @@ impl UsageMeter {
     }
 
     /// Whether the dialect's own last word was seen.
-    pub const fn saw_end(&self) -> bool {
+    pub(crate) const fn saw_end(&self) -> bool {
         self.reader.saw_end
     }
 

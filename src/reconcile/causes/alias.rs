@@ -12,7 +12,7 @@ type Totals = Vec<(u32, i128, i128)>;
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet) -> Result<(), Inexact> {
+pub(crate) fn apply(sheet: &mut Worksheet) -> Result<(), Inexact> {
     let groups = sheet.groups();
     let is_ours = |cells: &[CellIndex]| cells.iter().any(|one| sheet.cells[*one].quantity > 0);
     let is_billed =

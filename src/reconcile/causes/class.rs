@@ -56,7 +56,7 @@ const PAIRS: &[(Meter, Meter)] = &[
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;
     for (group, cells) in sheet.groups() {

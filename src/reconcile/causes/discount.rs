@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use crate::invoice::line::BilledLine;
 use crate::money::{canonical_text, exact_add, exact_mul, exact_sub};
 use crate::reconcile::bill::slack;
-use crate::reconcile::causes::price::Series;
+use crate::reconcile::causes::series::Series;
 use crate::reconcile::exact::{Inexact, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
@@ -15,7 +15,7 @@ use crate::reconcile::worksheet::{CellIndex, Worksheet};
 
 /// A ratio every line admits.
 #[derive(Clone, Debug)]
-pub struct Ratio {
+pub(crate) struct Ratio {
     /// With at most four decimals where one fits; else an approximation, for words only.
     value: Decimal,
     round: bool,
@@ -25,24 +25,24 @@ pub struct Ratio {
 
 impl Ratio {
     /// Whether a ratio of at most four decimals fits.
-    pub fn is_round(&self) -> bool {
+    pub(crate) fn is_round(&self) -> bool {
         self.round
     }
 
     /// Whether five lines or more leave it no room.
-    pub fn is_proof(&self) -> bool {
+    pub(crate) fn is_proof(&self) -> bool {
         self.round && self.narrow && self.lines >= 5
     }
 
     /// As an alternative names it.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let value = self.value.round_dp_with_strategy(6, RoundingStrategy::MidpointAwayFromZero);
         format!("one ratio of {} on all {} lines", canonical_text(value), self.lines)
     }
 }
 
 /// The ratio that explains every line of the bill, if one does.
-pub fn of_all(sheet: &Worksheet, series: &[Series]) -> Option<Ratio> {
+pub(crate) fn of_all(sheet: &Worksheet, series: &[Series]) -> Option<Ratio> {
     let cells: Vec<CellIndex> = series.iter().flat_map(|one| &one.cells).copied().collect();
     ratio(sheet, &cells)
 }
@@ -95,7 +95,7 @@ fn ratio(sheet: &Worksheet, cells: &[CellIndex]) -> Option<Ratio> {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn book(
+pub(crate) fn book(
     sheet: &mut Worksheet,
     off: &[&Series],
     ratio: &Ratio,
@@ -133,7 +133,7 @@ pub fn book(
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Inexact> {
+pub(crate) fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Inexact> {
     let sheet = &mut matched.sheet;
     let cells: Vec<CellIndex> = open.iter().flat_map(|one| &one.cells).copied().collect();
     if let Some(ratio) = ratio(sheet, &cells).filter(Ratio::is_round) {
@@ -158,7 +158,7 @@ pub fn of_models(matched: &mut Matched<'_>, open: &[&Series]) -> Result<(), Inex
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn printed(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn printed(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let of_all = printed_ratio(matched, None);
     let mut by_model: BTreeMap<Option<u32>, Vec<CellIndex>> = BTreeMap::new();
     for (index, cell) in matched.sheet.cells.iter().enumerate() {

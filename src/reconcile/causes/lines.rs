@@ -14,7 +14,7 @@ use crate::reconcile::worksheet::{CellIndex, FaceLine, Worksheet};
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn rounding(sheet: &mut Worksheet) -> Result<(), Inexact> {
+pub(crate) fn rounding(sheet: &mut Worksheet) -> Result<(), Inexact> {
     for cell in 0..sheet.cells.len() {
         let here = &sheet.cells[cell];
         if here.billed.other_currency {
@@ -60,7 +60,7 @@ fn rival_price(sheet: &Worksheet, cell: CellIndex) -> Result<Option<String>, Ine
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let start = matched.inputs.period.span().start;
     for index in 0..matched.lines.len() {
         let line = matched.lines[index].line;
@@ -99,7 +99,7 @@ pub fn face_value(matched: &mut Matched<'_>) -> Result<(), Inexact> {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn exchange(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let Some(exchange) = &matched.inputs.exchange else { return Ok(()) };
     let sheet = &mut matched.sheet;
     let foreign = |cell: &CellIndex| sheet.cells[*cell].billed.other_currency;

@@ -1,12 +1,13 @@
 //! One file per family of causes; each tests its own hypothesis and books only what it can show.
 
-pub mod alias;
-pub mod class;
-pub mod discount;
-pub mod lines;
-pub mod population;
-pub mod price;
-pub mod quantity;
-pub mod stale_discount;
-pub mod timing;
-pub mod unbilled;
+pub(crate) mod alias;
+pub(crate) mod class;
+pub(crate) mod discount;
+pub(crate) mod lines;
+pub(crate) mod population;
+pub(crate) mod price;
+pub(crate) mod quantity;
+pub(crate) mod series;
+pub(crate) mod stale_discount;
+pub(crate) mod timing;
+pub(crate) mod unbilled;

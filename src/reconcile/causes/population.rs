@@ -21,7 +21,7 @@ const SEARCH_MODELS: [&str; 2] = ["-search-preview", "-search-api"];
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     before_books(matched)?;
     foreign_owners(matched)?;
     untied_keys(matched)?;

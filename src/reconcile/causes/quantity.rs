@@ -14,7 +14,7 @@ use crate::usage::UsageSource;
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let mut unknown: BTreeMap<(Group, u32), Vec<u32>> = BTreeMap::new();
     for one in &matched.unknown {
         if let Some(slot) = matched.sheet.slots.at(one.started_at) {
@@ -42,7 +42,7 @@ pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
 }
 
 /// The estimated attempts of a cell, and how far the truth may lie below and above them.
-pub struct Estimated {
+pub(crate) struct Estimated {
     /// The attempts.
     pub attempts: BTreeSet<u32>,
     /// What they were estimated at: the most that can be too much.
@@ -53,13 +53,13 @@ pub struct Estimated {
 
 impl Estimated {
     /// Whether estimates alone can be off by this.
-    pub fn admits(&self, gap: i128) -> bool {
+    pub(crate) fn admits(&self, gap: i128) -> bool {
         !self.attempts.is_empty() && -self.held <= gap && gap <= self.above
     }
 }
 
 /// What was estimated in a cell.
-pub fn estimated(sheet: &Worksheet, attempts: &[AttemptFact], cell: CellIndex) -> Estimated {
+pub(crate) fn estimated(sheet: &Worksheet, attempts: &[AttemptFact], cell: CellIndex) -> Estimated {
     let is_output = sheet.cells[cell].key.meter.is_some_and(Meter::is_output);
     let mut found = Estimated { attempts: BTreeSet::new(), held: 0, above: 0 };
     for stub in &sheet.cells[cell].stubs {

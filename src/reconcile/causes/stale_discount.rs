@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::money::canonical_text;
-use crate::reconcile::causes::price::{Series, all_admit};
+use crate::reconcile::causes::series::{Series, all_admit};
 use crate::reconcile::exact::{Inexact, at_price, multiply, subtract};
 use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::worksheet::Worksheet;
@@ -23,7 +23,7 @@ struct Combination {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(sheet: &mut Worksheet, series: &[Series]) -> Result<bool, Inexact> {
+pub(crate) fn apply(sheet: &mut Worksheet, series: &[Series]) -> Result<bool, Inexact> {
     let Some(found) = find(sheet, series)? else { return Ok(false) };
     let words = canonical_text(found.ratio);
     for (one, price) in series.iter().zip(&found.prices) {

@@ -11,12 +11,12 @@ use crate::reconcile::finding::{Cause, Confidence};
 use crate::reconcile::quick_hash::QuickMap;
 use crate::reconcile::slots::Slots;
 use crate::reconcile::stubs::Loose;
-use crate::reconcile::verdict::money;
+use crate::reconcile::words::money;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
 
 /// Which instant of an attempt decides its charge period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Basis {
+pub(crate) enum Basis {
     /// Its start, as our own pages count.
     Started,
     /// Its end.
@@ -27,7 +27,7 @@ pub enum Basis {
 
 /// A basis with what was found for it.
 #[derive(Clone, Debug)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The basis.
     pub basis: Basis,
     /// How sure.
@@ -40,7 +40,7 @@ pub struct Choice {
 
 /// The basis of every group that is not counted by start.
 #[derive(Debug, Default)]
-pub struct Bases(HashMap<Group, Choice>);
+pub(crate) struct Bases(HashMap<Group, Choice>);
 
 /// One attempt's weight in the test: output tokens, or all units where there is no output.
 struct Event {
@@ -58,7 +58,7 @@ struct Case {
 
 impl Basis {
     /// The instant that counts.
-    pub fn instant(self, attempt: &AttemptFact) -> Timestamp {
+    pub(crate) fn instant(self, attempt: &AttemptFact) -> Timestamp {
         self.of(attempt.started_at, attempt.ended_at)
     }
 
@@ -71,7 +71,7 @@ impl Basis {
     }
 
     /// As a sentence says it.
-    pub fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         match self {
             Self::Started => "each call counted where it began".to_owned(),
             Self::Ended => "each call counted where it ended".to_owned(),
@@ -91,7 +91,7 @@ impl Basis {
 
 impl Bases {
     /// The basis of a group.
-    pub fn of(&self, group: Group) -> Basis {
+    pub(crate) fn of(&self, group: Group) -> Basis {
         self.0.get(&group).map_or(Basis::Started, |choice| choice.basis)
     }
 }
@@ -100,7 +100,7 @@ impl Bases {
 ///
 /// Output totals are immune to class, tier and alias errors; the test is run on them, per owner
 /// and model, so that another fault elsewhere does not hide it.
-pub fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> Bases {
+pub(crate) fn choose(sheet: &Worksheet, loose: &[Loose], attempts: &[AttemptFact]) -> Bases {
     let cases = cases(sheet, loose, attempts);
     let mut fits: BTreeMap<Group, Vec<Basis>> = BTreeMap::new();
     let mut near: BTreeMap<Group, Basis> = BTreeMap::new();
@@ -271,7 +271,7 @@ impl Case {
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn book(
+pub(crate) fn book(
     sheet: &mut Worksheet,
     bases: &Bases,
     moves: impl Iterator<Item = ((Cause, CellIndex), i128, Amount, BTreeSet<u32>)>,

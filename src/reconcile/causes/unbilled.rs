@@ -25,7 +25,7 @@ type Shares = BTreeMap<Cause, BTreeMap<CellIndex, Share>>;
 ///
 /// # Errors
 /// [`Inexact`] where a figure cannot be kept exactly.
-pub fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
+pub(crate) fn apply(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let duplicates = duplicates(matched);
     let attempts = &matched.inputs.attempts;
     let sheet = &mut matched.sheet;

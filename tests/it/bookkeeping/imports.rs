@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use counterfoil::bookkeeping::import::{
-    ExportBytes, ExportFile, ImportChoice, ImportError, import,
-};
+use counterfoil::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
+use counterfoil::bookkeeping::import::import;
 use counterfoil::bookkeeping::preview::{in_one_drop, preview};
 use counterfoil::period::Timestamp;
 use counterfoil::store::books::Books;

@@ -4,8 +4,10 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use counterfoil::bookkeeping::close::{self, CloseError, DocumentWords, Month};
-use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
+use counterfoil::bookkeeping::close::{self, DocumentWords};
+use counterfoil::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice};
+use counterfoil::bookkeeping::import::import;
+use counterfoil::bookkeeping::month::{CloseError, Month};
 use counterfoil::names::{Clock, ProviderName};
 use counterfoil::period::Timestamp;
 use counterfoil::pricing::table::PriceTable;

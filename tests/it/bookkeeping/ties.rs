@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use counterfoil::bookkeeping::close::Month;
+use counterfoil::bookkeeping::month::Month;
 use counterfoil::bookkeeping::ties::{self, Proposal, TieError};
 use counterfoil::names::{Clock, CredentialId, ProviderName};
 use counterfoil::pricing::table::PriceTable;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
-use counterfoil::bookkeeping::import::{ExportBytes, ExportFile, ImportChoice, import};
+use counterfoil::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice};
+use counterfoil::bookkeeping::import::import;
 use counterfoil::store::books::Books;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -9,7 +9,7 @@ use counterfoil::meter::{Meter, Quantities};
 use counterfoil::money::{canonical_text, exact_mul};
 use counterfoil::names::{CredentialId, ProviderName};
 use counterfoil::period::{ChargePeriod, SECOND_US};
-use counterfoil::reconcile::drill::attempts_behind;
+use counterfoil::reconcile::engine::attempts_behind;
 use counterfoil::reconcile::facts::{BillingClass, DocumentTotals, Ending};
 use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use rust_decimal::{Decimal, RoundingStrategy};

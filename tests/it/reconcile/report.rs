@@ -6,7 +6,7 @@ use crate::reconcile::case::{Case, money, only};
 use counterfoil::invoice::line::ChargeCategory;
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
-use counterfoil::reconcile::drill::{attempts_behind, rows_behind};
+use counterfoil::reconcile::engine::{attempts_behind, rows_behind};
 use counterfoil::reconcile::facts::{CountedTokens, DocumentTotals};
 use counterfoil::reconcile::finding::Cause;
 

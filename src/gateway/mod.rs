@@ -9,6 +9,7 @@ pub mod counting;
 pub mod decode;
 pub mod error;
 pub mod exchange;
+mod handover;
 pub mod incoming;
 pub mod later;
 pub mod outgoing;

@@ -6,6 +6,7 @@ pub mod form_watch;
 pub mod inject;
 pub mod members;
 pub mod multipart;
+pub mod outline;
 pub mod request;
 pub mod sse;
 pub mod strip;

@@ -41,6 +41,8 @@ pub struct AttemptRecord {
     pub valuations: Vec<ValuationRecord>,
     /// Our own count.
     pub count: Option<CountRecord>,
+    /// Whether the process that sent it was ended without warning, and its counts with it.
+    pub interrupted: bool,
 }
 
 /// One settlement or correction.
@@ -147,6 +149,9 @@ const SETTLEMENTS: &str = "SELECT * FROM settlements WHERE attempt = $1 ORDER BY
 const VALUATIONS: &str = "SELECT * FROM valuations WHERE attempt = $1 ORDER BY revision";
 const CHARGES: &str = "SELECT * FROM charges WHERE attempt = $1 ORDER BY revision, seq";
 const COUNT: &str = "SELECT * FROM counts WHERE attempt = $1";
+/// The boot after an unclean end tells it as a gap.
+const INTERRUPTED: &str = "SELECT EXISTS (SELECT 1 FROM coverage_gaps \
+    WHERE node = $1 AND boot = $2 + 1 AND reason = 'unclean_stop')";
 
 /// All attempts of a request, in order; also found by the id of one of its attempts. Empty where
 /// no such id is in the books.
@@ -167,8 +172,10 @@ async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, St
     let charges = fetch(books, CHARGES, &line.attempt).await?;
     let valuations = fetch(books, VALUATIONS, &line.attempt).await?;
     let counts = fetch(books, COUNT, &line.attempt).await?;
+    let interrupted = counts.is_empty() && is_interrupted(books, row).await?;
     Ok(AttemptRecord {
         line,
+        interrupted,
         method: get(row, "method")?,
         path: get(row, "path")?,
         caller: get(row, "caller")?,
@@ -182,6 +189,12 @@ async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, St
         valuations: read_valuations(&valuations, &charges)?,
         count: counts.first().map(read_count).transpose()?,
     })
+}
+
+async fn is_interrupted(books: &Books, row: &SqliteRow) -> Result<bool, StoreError> {
+    let (node, boot): (String, i64) = (get(row, "node")?, get(row, "boot")?);
+    let told = sqlx::query_scalar(INTERRUPTED).bind(node).bind(boot).fetch_one(books.pool()).await;
+    told.map_err(StoreError::database("an attempt"))
 }
 
 async fn fetch(

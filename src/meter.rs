@@ -190,7 +190,7 @@ impl Quantities {
     }
 
     /// Whether nothing was reported at all.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

@@ -43,6 +43,8 @@ pub enum UsageFlag {
     ErrorInAnswer,
     /// A credit for a retried refusal was redeemed: the provider may reprice this call.
     FallbackCredit,
+    /// What the answer reports belongs to the call that ordered it, and settled that one.
+    UsageElsewhere,
 }
 
 /// The circumstances that select a price: `service_tier`, `processing`, `speed`, `region`, ...

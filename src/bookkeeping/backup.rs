@@ -13,6 +13,9 @@ use crate::upstream::fingerprint::{self, FingerprintError};
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
+    /// There is nothing to copy.
+    #[error("{0} holds no journal and no books; give the folder of a counterfoil with --data")]
+    NothingThere(PathBuf),
     /// The target holds something already.
     #[error("{0} is not empty; a backup is written into a new or empty folder only")]
     NotEmpty(PathBuf),
@@ -42,6 +45,9 @@ pub enum BackupError {
 /// # Errors
 /// [`BackupError`]; a folder that was begun is left for inspection.
 pub async fn backup(folder: &Path, to: &Path) -> Result<Verification, BackupError> {
+    if ![books::BOOKS_FILE, reader::JOURNAL_FILE].iter().any(|file| folder.join(file).exists()) {
+        return Err(BackupError::NothingThere(folder.to_owned()));
+    }
     make_empty(to)?;
     // Books first: the journal that is copied after them holds all they were posted from.
     if folder.join(books::BOOKS_FILE).exists() {
@@ -83,5 +89,14 @@ mod tests {
         let seen = Fingerprinter::open(folder.path()).unwrap().fingerprint(&secret);
         backup(folder.path(), target.path()).await.unwrap();
         assert_eq!(Fingerprinter::open(target.path()).unwrap().fingerprint(&secret), seen);
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_books_is_said_to_be_none_and_nothing_is_written() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let (folder, target) = (nowhere.path().join("dta"), nowhere.path().join("copy"));
+        let refused = backup(&folder, &target).await.unwrap_err();
+        assert!(matches!(&refused, BackupError::NothingThere(path) if *path == folder));
+        assert!(!target.exists() && !folder.exists());
     }
 }

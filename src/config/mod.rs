@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, `COUNTERFOIL_...` over it, and where secrets are to be found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -286,7 +286,16 @@ impl Config {
             let (team, capture_days) = (entry.team.clone(), entry.capture_days(name)?);
             Ok(CallerSettings { name: name.clone(), token, team, capture_days })
         };
-        self.callers.iter().map(read).collect()
+        let callers = self.callers.iter().map(read).collect::<Result<Vec<CallerSettings>, _>>()?;
+        let mut owners = HashMap::with_capacity(callers.len());
+        for caller in &callers {
+            if let Some(other) = owners.insert(caller.token.expose_secret(), &caller.name) {
+                let key = format!("callers.{}.token", caller.name);
+                let problem = format!("is that of callers.{other} too; a token proves one caller");
+                return Err(ConfigError::Unusable { key, problem });
+            }
+        }
+        Ok(callers)
     }
 
     /// Refuses what cannot be meant, such as an open listener without callers.

@@ -66,6 +66,16 @@ fn the_journal_keeps_its_records_for_as_many_days_as_are_said_and_at_least_one()
 }
 
 #[test]
+fn a_token_that_two_callers_share_is_refused_and_not_shown() {
+    let callers = "[callers.app]\ntoken = 'a-long-random-token'\n\
+        [callers.web]\ntoken = 'a-long-random-token'";
+    let refused = read(callers, &[]).unwrap().caller_settings().unwrap_err().to_string();
+    assert!(refused.contains("callers.web.token"), "{refused}");
+    assert!(refused.contains("callers.app"), "{refused}");
+    assert!(!refused.contains("a-long-random-token"), "{refused}");
+}
+
+#[test]
 fn a_base_url_that_cannot_be_meant_is_named() {
     for (url, word) in [
         ("https://api.example.com/v1", "/v1"),

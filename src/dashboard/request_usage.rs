@@ -11,12 +11,17 @@ use crate::dashboard::format;
 use crate::meter::{Meter, Quantities};
 use crate::store::request::{AttemptRecord, CountRecord};
 
+/// The flag of an answer whose usage settled another call.
+const ELSEWHERE: &str = "usage_elsewhere";
+
 /// What was used: as reported, as counted, as the provider said it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct UsageView {
     pub(crate) source: Option<String>,
     pub(crate) reported: BTreeMap<String, Value>,
     pub(crate) counted: Option<CountView>,
+    /// Why there is no count, where none is to come.
+    pub(crate) not_counted: Option<&'static str>,
     pub(crate) raw: Option<Box<RawValue>>,
     pub(crate) flags: Vec<String>,
     pub(crate) reported_cost: Option<String>,
@@ -79,11 +84,31 @@ pub(crate) fn usage_view(record: &AttemptRecord) -> UsageView {
             basis: count.basis.clone(),
             estimated_parts: count.estimated_parts.clone(),
         }),
+        not_counted: not_counted(record),
         raw: raw_text.as_deref().and_then(verbatim),
         raw_text: raw_text.unwrap_or_default(),
         flags: settlement.map(|end| end.usage_flags.clone()).unwrap_or_default(),
         reported_cost: settlement.and_then(|end| end.reported_cost.clone()),
         comparison: record.count.as_ref().map(compared).unwrap_or_default(),
+    }
+}
+
+fn not_counted(record: &AttemptRecord) -> Option<&'static str> {
+    let metered = record.line.settled.as_ref().is_some_and(|it| it.usage_source != "not_metered");
+    (record.interrupted && metered)
+        .then_some("not counted: the gateway was ended before it came to this call")
+}
+
+impl UsageView {
+    /// Whether the usage in the answer stands at the call that ordered it.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.flags.iter().any(|flag| flag == ELSEWHERE)
+    }
+
+    /// What was noticed on reading that somebody may have to look into.
+    pub(crate) fn noticed(&self) -> Vec<String> {
+        let noticed = self.flags.iter().filter(|flag| *flag != ELSEWHERE);
+        noticed.map(|flag| flag.replace('_', " ")).collect()
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Purpose {
         /// The provider's id of the answer.
         response_id: String,
     },
+    /// The order of a batch job: what that uses comes with its results.
+    BatchOrder,
     /// The state of a batch job: its totals, if any, belong to the job.
     BatchState {
         /// The provider's id of the job, where the path names it.
@@ -112,6 +114,7 @@ fn classify_openai(method: &str, segments: &[&str]) -> Route {
         (_, ["audio", "speech"]) => called(Endpoint::Speech),
         (_, ["realtime", ..]) => called(Endpoint::Realtime),
         (_, ["moderations"]) => called(Endpoint::Moderations),
+        ("POST", ["batches"]) => batch_order(),
         (_, ["batches"]) => batch_state(None),
         (_, ["batches", id] | ["batches", id, "cancel"]) => batch_state(Some(id)),
         ("GET", ["files", id, "content"]) => batch_results(id),
@@ -130,6 +133,7 @@ fn classify_anthropic(method: &str, segments: &[&str]) -> Route {
         (_, ["messages", "count_tokens"]) => {
             Route { endpoint: Endpoint::CountTokens, purpose: Purpose::PassThrough }
         }
+        ("POST", ["messages", "batches"]) => batch_order(),
         (_, ["messages", "batches"]) => batch_state(None),
         (_, ["messages", "batches", id] | ["messages", "batches", id, "cancel"]) => {
             batch_state(Some(id))
@@ -139,6 +143,10 @@ fn classify_anthropic(method: &str, segments: &[&str]) -> Route {
         ("POST", ["complete"]) => Route { endpoint: Endpoint::Completions, purpose: Purpose::Call },
         _ => Route { endpoint: Endpoint::Other, purpose: Purpose::PassThrough },
     }
+}
+
+const fn batch_order() -> Route {
+    Route { endpoint: Endpoint::Batches, purpose: Purpose::BatchOrder }
 }
 
 fn batch_state(id: Option<&str>) -> Route {
@@ -179,6 +187,9 @@ mod tests {
         assert_eq!(state.purpose, Purpose::BatchState { batch_id: Some("msgbatch_1".to_owned()) });
         let lines = endpoint("GET", "/v1/messages/batches/msgbatch_1/results");
         assert_eq!(lines.purpose, Purpose::BatchResults { id: "msgbatch_1".to_owned() });
+        assert_eq!(endpoint("POST", "/v1/messages/batches").purpose, Purpose::BatchOrder);
+        let list = endpoint("GET", "/v1/messages/batches?limit=2").purpose;
+        assert_eq!(list, Purpose::BatchState { batch_id: None });
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod form_watch;
 pub mod inject;
 pub(crate) mod members;
 pub(crate) mod multipart;
+pub(crate) mod outline;
 pub mod request;
 pub(crate) mod sse;
 pub mod strip;

@@ -102,6 +102,9 @@ impl Reading {
                 let Asked { stream, injected, .. } = asked;
                 Self::Undecided(Undecided { dialect, endpoint, status, stream, injected })
             }
+            Purpose::BatchOrder | Purpose::BatchState { .. } if json => {
+                Self::Reply(ReplyMeter::new(dialect, endpoint, status))
+            }
             _ if is_error && json => Self::Reply(ReplyMeter::new(dialect, endpoint, status)),
             _ => Self::Passed,
         }
@@ -161,6 +164,14 @@ impl Reading {
             Self::Stream(..) | Self::Undecided(Undecided { stream: true, .. }) => true,
             Self::Packed(packed) => packed.inside.is_stream(),
             _ => false,
+        }
+    }
+
+    /// The JSON body so far, where that is what is read.
+    pub(crate) fn json(&self) -> &[u8] {
+        match self {
+            Self::Reply(meter) => meter.body(),
+            _ => &[],
         }
     }
 

@@ -9,16 +9,16 @@ use crate::dialect::request::RequestFacts;
 use crate::gateway::answer::Reading;
 use crate::gateway::capture::Capture;
 use crate::gateway::counting::CountingJob;
+use crate::gateway::handover::hand_over;
 use crate::gateway::later::Awaited;
 use crate::gateway::record::Tracked;
-use crate::gateway::settle::{End, Measured, Placed, billing_class, settlement};
+use crate::gateway::settle::{End, Measured, Placed, settlement};
 use crate::gateway::shared::Shared;
-use crate::ledger::entry::{Correction, Entry};
-use crate::ledger::settlement::{Outcome, Settlement};
-use crate::metering::stream::{StreamEnd, StreamFacts};
-use crate::names::ModelName;
+use crate::ledger::entry::Entry;
+use crate::ledger::settlement::Settlement;
+use crate::metering::stream::StreamEnd;
 use crate::pricing::charge::ValuationStatus;
-use crate::usage::{Conditions, ReportedUsage, UsageSource};
+use crate::usage::{Conditions, UsageSource};
 
 /// What is known of an attempt besides the bytes.
 pub(crate) struct Attempt {
@@ -82,11 +82,14 @@ pub(crate) fn close(
         End::Abandoned => StreamEnd::ClientGone,
         _ => StreamEnd::UpstreamCut,
     };
+    if let (Purpose::BatchState { .. }, Some(reading)) = (&placed.route.purpose, &reading) {
+        shared.later.learn_files(&placed.provider, reading.json());
+    }
     let context = Conditions::default();
     let mut facts = reading.map(|reading| reading.finish(stream_end, Some(&asked), &context));
     let mut entries = Vec::with_capacity(2);
     if let Some(facts) = &mut facts {
-        entries.extend(hand_over_later_usage(shared, &placed, facts));
+        entries.extend(hand_over(shared, &placed, facts));
     }
     let now = shared.clock.now();
     let settlement = settlement(&placed, end, measured, facts.as_mut(), now, |model, usage| {
@@ -113,57 +116,6 @@ pub(crate) fn close(
     });
     entries.insert(0, Entry::Settlement(Box::new(settlement)));
     Closed { cost, entries, counting }
-}
-
-/// An answer that another call ordered: its usage belongs there, and settles it once. A batch's
-/// results are metered at their first whole reading and at no other.
-fn hand_over_later_usage(
-    shared: &Shared,
-    placed: &Placed,
-    facts: &mut StreamFacts,
-) -> Option<Entry> {
-    match &placed.route.purpose {
-        Purpose::LaterReading { response_id } => {
-            let none = ReportedUsage::none(UsageSource::NotMetered);
-            let usage = std::mem::replace(&mut facts.usage, none);
-            if usage.source == UsageSource::Awaiting || facts.error.is_some() && usage.raw.is_none()
-            {
-                return None;
-            }
-            let awaited = shared.later.take(&placed.provider, response_id)?;
-            Some(correction(shared, awaited, usage, facts.model_served.as_ref()))
-        }
-        Purpose::BatchResults { id } => {
-            let whole = facts.usage.source == UsageSource::Reported;
-            if !whole || !shared.later.first_results(&placed.provider, id) {
-                facts.usage = ReportedUsage::none(UsageSource::NotMetered);
-            }
-            None
-        }
-        _ => None,
-    }
-}
-
-fn correction(
-    shared: &Shared,
-    awaited: Awaited,
-    usage: ReportedUsage,
-    served: Option<&ModelName>,
-) -> Entry {
-    let Awaited { placed, mut settlement } = awaited;
-    settlement.ended_at = shared.clock.now();
-    settlement.model_served = served.cloned().or(settlement.model_served);
-    let model = placed.model_priced(settlement.model_served.as_ref());
-    settlement.valuation = shared.rate(&placed.provider, &model, placed.started_at, &usage);
-    let status = settlement.status;
-    settlement.billing_class =
-        billing_class(&placed, End::Whole, status, Outcome::Completed, usage.source);
-    settlement.usage = usage;
-    Entry::Correction(Box::new(Correction {
-        reason: "usage arrived later".to_owned(),
-        actor: "gateway".to_owned(),
-        settlement,
-    }))
 }
 
 fn cost(settlement: &Settlement) -> Option<String> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Response};
 
@@ -168,6 +169,12 @@ impl Gateway {
         headers.insert(ATTEMPTS, HeaderValue::from_static("1"));
         if let Ok(value) = HeaderValue::try_from(request.to_string()) {
             headers.insert(REQUEST_ID, value);
+        }
+        if call.method == Method::HEAD
+            && let Some(length) = parts.headers.get(CONTENT_LENGTH)
+        {
+            // That of the body a GET would have; there is none here to tell it by.
+            headers.insert(CONTENT_LENGTH, length.clone());
         }
         let provider = call.provider.name.clone();
         let body = if call.method == Method::HEAD || exchange.is_read() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::response::Parts;
 use http_body::Body as _;
 
+use crate::dialect::endpoint::Purpose;
 use crate::failpoint::{self, Failpoint};
 use crate::gateway::answer::{Asked, Reading};
 use crate::gateway::attempt::{Attempt, Closed, close};
@@ -264,7 +265,9 @@ impl Exchange {
         match &self.state {
             State::Waiting(attempt, _) => {
                 let streamed = attempt.facts.stream && !attempt.facts.background;
-                attempt.placed.route.is_metered() && !streamed
+                let route = &attempt.placed.route;
+                // The answer to an order names the job by which the results will find it.
+                route.is_metered() && !streamed || route.purpose == Purpose::BatchOrder
             }
             State::Reading(_, body, reading) => reading.is_drained() && !body.is_end_stream(),
             _ => false,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::dialect::endpoint::{Dialect, Purpose, Route, classify};
+use crate::dialect::members::{Elements, member, string_text};
 use crate::gateway::settle::Placed;
 use crate::ledger::intent::CredentialKind;
 use crate::ledger::settlement::{BillingClass, Settlement};
@@ -27,6 +28,8 @@ pub(crate) struct Awaited {
 pub(crate) struct LaterUsage {
     awaited: Mutex<HashMap<(ProviderName, String), Awaited>>,
     batches: Mutex<HashSet<(ProviderName, String)>>,
+    /// Which awaited job a file holds the results of, as the job's state said.
+    files: Mutex<HashMap<(ProviderName, String), String>>,
 }
 
 /// How long providers keep an answer or a batch to be fetched: 30 days, with a day to spare.
@@ -75,6 +78,33 @@ impl LaterUsage {
     pub(crate) fn take(&self, provider: &ProviderName, response_id: &str) -> Option<Awaited> {
         let key = (provider.clone(), response_id.to_owned());
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)
+    }
+
+    /// Reads out of the state of batch jobs, of one or a list, where their results are.
+    pub(crate) fn learn_files(&self, provider: &ProviderName, state: &[u8]) {
+        let list = member(state, "data").and_then(|data| Elements::of(data).ok());
+        for job in list.into_iter().flatten().map_while(Result::ok).chain([state]) {
+            let text = |key| member(job, key).and_then(string_text);
+            if let (Some(id), Some(file)) = (text("id"), text("output_file_id")) {
+                self.learn_file(provider, &id, &file);
+            }
+        }
+    }
+
+    fn learn_file(&self, provider: &ProviderName, job: &str, file: &str) {
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if awaited.contains_key(&(provider.clone(), job.to_owned())) {
+            let key = (provider.clone(), file.to_owned());
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.insert(key, job.to_owned());
+        }
+    }
+
+    /// Takes the order that awaits these results: by the job's id or by that of its file.
+    pub(crate) fn take_order(&self, provider: &ProviderName, id: &str) -> Option<Awaited> {
+        let key = (provider.clone(), id.to_owned());
+        let job = self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.take(provider, job.as_deref().unwrap_or(id))
     }
 
     /// Marks a batch's results as metered; false where they were already.

@@ -9,6 +9,7 @@ pub mod counting;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod exchange;
+mod handover;
 pub(crate) mod incoming;
 pub(crate) mod later;
 pub(crate) mod outgoing;

@@ -187,7 +187,7 @@ fn outcome(end: End, status: Option<u16>, has_error: bool) -> Outcome {
 fn unanswered(placed: &Placed, end: End) -> UsageSource {
     match (end, &placed.route.purpose) {
         (End::Unsent | End::Unreachable, _) => UsageSource::NotMetered,
-        (_, Purpose::Call) => UsageSource::Absent,
+        (_, Purpose::Call | Purpose::BatchOrder) => UsageSource::Absent,
         _ => UsageSource::NotMetered,
     }
 }

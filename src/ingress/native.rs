@@ -165,7 +165,7 @@ impl Parts {
         let labels = labels::read(&native, &head.headers, facts.claimed_user.as_deref(), caller);
         let query = head.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path_and_query = format!("{}{query}", native.rest);
-        let is_upgrade = head.headers.contains_key(UPGRADE);
+        let is_web_socket = asks_for_web_socket(&head.headers);
         let call = Call {
             plan: plan::native(provider.name.clone(), facts.model.clone()),
             provider: Arc::clone(provider),
@@ -179,7 +179,7 @@ impl Parts {
             labels,
             facts,
         };
-        if is_upgrade {
+        if is_web_socket {
             let refused = self.gateway.refuse(call, CallError::UpgradeUnsupported).await;
             return Ok(failed(dialect, &refused));
         }
@@ -318,6 +318,14 @@ fn is_metered(route: &Route, headers: &HeaderMap) -> bool {
 /// A billed call that uploads files: its beginning is read, and it passes through.
 fn carries_form(route: &Route, headers: &HeaderMap) -> bool {
     route.is_metered() && form::is_form(headers)
+}
+
+/// Whether the connection is to become a WebSocket. Any other protocol may be offered and is not
+/// taken up, as HTTP has it: clients that would rather speak HTTP/2 send `h2c` with every call.
+fn asks_for_web_socket(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut protocols = offers.flat_map(|offer| offer.split(',')).map(str::trim);
+    protocols.any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// A seat-paid token of Anthropic's: what passes on it is outside the bill.

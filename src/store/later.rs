@@ -36,7 +36,8 @@ const AWAITED: &str = "SELECT i.started_at, i.provider, i.endpoint, i.model_requ
 
 const METERED_BATCHES: &str = "SELECT i.provider, i.path \
     FROM intents i JOIN settlements s ON s.attempt = i.attempt \
-    WHERE i.endpoint = 'batches' AND s.usage_source = 'reported' AND i.started_at >= $1";
+    WHERE i.endpoint = 'batches' AND i.started_at >= $1 \
+      AND (s.usage_source = 'reported' OR s.usage_flags LIKE '%\"usage_elsewhere\"%')";
 
 /// Attempts sent since an instant whose usage is awaited, by what is posted.
 ///

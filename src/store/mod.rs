@@ -16,7 +16,7 @@ pub(crate) mod prices;
 pub mod projection;
 pub mod read;
 pub mod reports;
-pub(crate) mod request;
+pub mod request;
 pub(crate) mod requests;
 pub mod rollups;
 mod rows;

@@ -14,7 +14,7 @@ use crate::usage::ModelUsage;
 
 /// Everything written down about one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AttemptRecord {
+pub struct AttemptRecord {
     /// The line of the list.
     pub line: AttemptLine,
     /// `POST`, `GET` ...
@@ -41,11 +41,13 @@ pub(crate) struct AttemptRecord {
     pub valuations: Vec<ValuationRecord>,
     /// Our own count.
     pub count: Option<CountRecord>,
+    /// Whether the process that sent it was ended without warning, and its counts with it.
+    pub interrupted: bool,
 }
 
 /// One settlement or correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SettlementRecord {
+pub struct SettlementRecord {
     /// 0 is the settlement.
     pub revision: u64,
     /// Of a correction.
@@ -78,7 +80,7 @@ pub(crate) struct SettlementRecord {
 
 /// One valuation with its charges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValuationRecord {
+pub struct ValuationRecord {
     /// 0 came with the settlement.
     pub revision: u64,
     /// Why it was made.
@@ -103,7 +105,7 @@ pub(crate) struct ValuationRecord {
 
 /// One meter's charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ChargeRecord {
+pub struct ChargeRecord {
     /// The model billed.
     pub model: String,
     /// What was counted.
@@ -126,7 +128,7 @@ pub(crate) struct ChargeRecord {
 
 /// Our own count of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CountRecord {
+pub struct CountRecord {
     /// When.
     pub counted_at: Timestamp,
     /// Input tokens.
@@ -147,13 +149,16 @@ const SETTLEMENTS: &str = "SELECT * FROM settlements WHERE attempt = $1 ORDER BY
 const VALUATIONS: &str = "SELECT * FROM valuations WHERE attempt = $1 ORDER BY revision";
 const CHARGES: &str = "SELECT * FROM charges WHERE attempt = $1 ORDER BY revision, seq";
 const COUNT: &str = "SELECT * FROM counts WHERE attempt = $1";
+/// The boot after an unclean end tells it as a gap.
+const INTERRUPTED: &str = "SELECT EXISTS (SELECT 1 FROM coverage_gaps \
+    WHERE node = $1 AND boot = $2 + 1 AND reason = 'unclean_stop')";
 
 /// All attempts of a request, in order; also found by the id of one of its attempts. Empty where
 /// no such id is in the books.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer or hold what cannot be read.
-pub(crate) async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, StoreError> {
+pub async fn find(books: &Books, id: &str) -> Result<Vec<AttemptRecord>, StoreError> {
     let mut records = Vec::new();
     for row in &rows_of(books, id).await? {
         records.push(read_record(books, row).await?);
@@ -167,8 +172,10 @@ async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, St
     let charges = fetch(books, CHARGES, &line.attempt).await?;
     let valuations = fetch(books, VALUATIONS, &line.attempt).await?;
     let counts = fetch(books, COUNT, &line.attempt).await?;
+    let interrupted = counts.is_empty() && is_interrupted(books, row).await?;
     Ok(AttemptRecord {
         line,
+        interrupted,
         method: get(row, "method")?,
         path: get(row, "path")?,
         caller: get(row, "caller")?,
@@ -182,6 +189,12 @@ async fn read_record(books: &Books, row: &SqliteRow) -> Result<AttemptRecord, St
         valuations: read_valuations(&valuations, &charges)?,
         count: counts.first().map(read_count).transpose()?,
     })
+}
+
+async fn is_interrupted(books: &Books, row: &SqliteRow) -> Result<bool, StoreError> {
+    let (node, boot): (String, i64) = (get(row, "node")?, get(row, "boot")?);
+    let told = sqlx::query_scalar(INTERRUPTED).bind(node).bind(boot).fetch_one(books.pool()).await;
+    told.map_err(StoreError::database("an attempt"))
 }
 
 async fn fetch(

@@ -24,7 +24,7 @@ pub(crate) struct AttemptSearch {
 
 /// One attempt in a list; the newest revision of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AttemptLine {
+pub struct AttemptLine {
     /// The attempt.
     pub attempt: String,
     /// The request it served.
@@ -57,7 +57,7 @@ pub(crate) struct AttemptLine {
 
 /// What a list shows of a settlement and its valuation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SettledLine {
+pub struct SettledLine {
     /// How it ended.
     pub outcome: String,
     /// The provider's HTTP status.

@@ -1,6 +1,8 @@
 //! What posting promises: exactly once, in order, and sums that are what the records say.
 
-use counterfoil::bookkeeping::post::PostError;
+use std::time::{Duration, Instant};
+
+use counterfoil::bookkeeping::post::{PostError, Poster};
 use counterfoil::ledger::count::Count;
 use counterfoil::ledger::entry::Entry;
 use counterfoil::store::error::StoreError;
@@ -26,6 +28,38 @@ async fn what_is_settled_stands_in_the_books_once() {
     let unpriced = "SELECT quantity FROM usage_rollups WHERE meter = 'output' AND rate_id = ''";
     assert_eq!(house.number(unpriced).await, 20);
     assert!(rollups::equal_the_records(&house.books).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answered_call_never_stands_in_the_books_as_one_under_way() {
+    let house = House::build().await;
+    let poster = Poster::new(house.journal.clone(), house.books.clone()).await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let posting = tokio::spawn(poster.run(async move { drop(stopped.await) }));
+    let unsettled = "SELECT COUNT(*) FROM intents i \
+        WHERE NOT EXISTS (SELECT 1 FROM settlements s WHERE s.attempt = i.attempt)";
+    for number in 1..=5 {
+        let began = Instant::now();
+        house.write([sent(intent(number))]).await;
+        // Longer than the time between two rounds of posting.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let early = house.number(unsettled).await;
+        // On a machine that held us up the call did take long.
+        assert!(early == 0 || began.elapsed() > Duration::from_millis(600));
+        house.write([settled(settlement(number, 100, 20))]).await;
+    }
+    // One that does take long is shown, and what ends meanwhile is not kept waiting by it.
+    house.write([sent(intent(6)), sent(intent(7)), settled(settlement(7, 100, 20))]).await;
+    let patience = Instant::now() + Duration::from_secs(20);
+    while house.number("SELECT COUNT(*) FROM settlements").await < 6 {
+        assert!(Instant::now() < patience);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(house.number(unsettled).await, 1);
+    house.write([sent(intent(8))]).await;
+    stop.send(()).unwrap();
+    posting.await.unwrap();
+    assert_eq!(house.number("SELECT COUNT(*) FROM intents").await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +212,7 @@ async fn the_poster_s_loop_posts_within_a_second_and_once_more_at_the_end() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let posting = tokio::spawn(poster.run(async { drop(stopped.await) }));
     journal.commit(&sent(intent(1))).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let count = "SELECT COUNT(*) FROM intents";
     let seen: i64 = sqlx::query_scalar(count).fetch_one(books.pool()).await.unwrap();
     assert_eq!(seen, 1);

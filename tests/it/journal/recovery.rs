@@ -6,9 +6,10 @@ use counterfoil::journal::reader::JournalReader;
 use counterfoil::ledger::entry::Entry;
 use counterfoil::ledger::gap::GapReason;
 use counterfoil::ledger::settlement::{BillingClass, Outcome};
+use counterfoil::store::request;
 
-use crate::journal::house::{drop_uncleanly, open, options};
-use crate::journal::samples::{START, clock, intent, sent, settled, settlement};
+use crate::journal::house::{House, drop_uncleanly, open, options};
+use crate::journal::samples::{START, attempt, clock, intent, sent, settled, settlement};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_without_a_settlement_is_an_orphan_of_the_next_boot_once() {
@@ -72,6 +73,24 @@ async fn an_unclean_end_on_the_same_machine_lost_nothing_and_says_so_in_one_gap(
     let (journal, opened) = open(folder.path()).await;
     assert_eq!((opened.unclean, opened.gap), (false, None));
     journal.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_not_counted_before_an_unclean_end_is_known_to_be_one() {
+    let house = House::build().await;
+    house.write([sent(intent(1)), settled(settlement(1, 10, 1))]).await;
+    let folder = house.close().await;
+    let house = House::in_folder(folder, clock()).await;
+    house.write([sent(intent(2)), settled(settlement(2, 10, 1))]).await;
+    let House { folder, journal, books, poster, .. } = house;
+    drop((books, poster));
+    drop_uncleanly(journal).await;
+    let mut house = House::in_folder(folder, clock()).await;
+    house.post([sent(intent(3)), settled(settlement(3, 10, 1))]).await;
+    for (number, interrupted) in [(1, false), (2, true), (3, false)] {
+        let found = request::find(&house.books, &attempt(number).to_string()).await.unwrap();
+        assert_eq!(found[0].interrupted, interrupted, "{number}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

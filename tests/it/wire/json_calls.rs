@@ -195,3 +195,14 @@ async fn a_clock_that_jumps_moves_no_call_out_of_the_month_it_began_in() {
         assert_eq!(settlement.outcome, Outcome::Completed);
     }
 }
+
+#[tokio::test]
+async fn a_head_is_answered_with_the_length_a_get_would_have() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 512\r\n\r\n";
+    let upstream = Upstream::start(move |_| vec![Act::Write(head.to_vec())]).await;
+    let house = House::over(&upstream.url()).await;
+    let line = "HEAD /openai/v1/files/file-1/content";
+    let answer = house.ask(line, "connection: close\r\n", "").await;
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("512")));
+    assert_eq!(answer.text(), "");
+}

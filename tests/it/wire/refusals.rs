@@ -204,6 +204,23 @@ async fn a_web_socket_is_answered_501_and_recorded() {
 }
 
 #[tokio::test]
+async fn an_offer_to_speak_http_2_is_not_taken_up_and_the_call_is_placed() {
+    let upstream = Upstream::start(|_| vec![Act::Write(json_reply(200, ANSWER))]).await;
+    let house = House::over(&upstream.url()).await;
+    let headers = format!(
+        "{CHAT_HEADERS}connection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+         http2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+    );
+    let answer = house.ask("POST /openai/v1/chat/completions", &headers, ASK).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, ANSWER));
+    let seen = &upstream.seen()[0];
+    assert_eq!((seen.header("upgrade"), seen.header("http2-settings")), (None, None));
+    let headers = format!("{CHAT_HEADERS}connection: upgrade\r\nupgrade: h2c, WebSocket\r\n");
+    let answer = house.ask("GET /openai/v1/realtime", &headers, "").await;
+    openai_error(&answer, 501, "upgrade_unsupported");
+}
+
+#[tokio::test]
 async fn a_provider_that_cannot_be_reached_is_a_502_and_bills_nothing() {
     // Bound and dropped: nobody listens there.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -48,7 +48,7 @@ pub(crate) async fn account(books: &Books, month: &Month) -> Result<String, Clos
         };
     }
     match known.len() {
-        0 => Ok(crate::bookkeeping::preview::ONLY_ACCOUNT.to_owned()),
+        0 => Ok(crate::bookkeeping::whose::ONLY_ACCOUNT.to_owned()),
         1 => Ok(known.first().cloned().unwrap_or_default()),
         _ => Err(CloseError::WhichAccount {
             provider: month.provider.clone(),

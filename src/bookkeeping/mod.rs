@@ -13,3 +13,4 @@ pub mod read_export;
 pub mod retention;
 pub mod ties;
 pub mod verify;
+pub mod whose;

@@ -13,3 +13,4 @@ mod packings;
 mod replaced;
 mod spans;
 mod ties;
+mod whose;

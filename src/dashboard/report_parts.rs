@@ -246,6 +246,7 @@ pub(crate) fn document(body: &Report) -> Vec<(String, Figure)> {
         ("The export".to_owned(), figure(document.export)),
         ("Credits taken off".to_owned(), figure(document.credits)),
         ("Tax added".to_owned(), figure(document.tax)),
+        ("Rounding of the document".to_owned(), figure(document.rounding)),
         ("Named by neither".to_owned(), figure(document.unexplained)),
         ("The document, to be paid".to_owned(), figure(document.total)),
     ]

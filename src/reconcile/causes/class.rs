@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::meter::Meter;
+use crate::reconcile::causes::price::price_words;
 use crate::reconcile::causes::quantity::estimated;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
@@ -149,6 +150,7 @@ fn double_counts(
             };
             let names: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
             sheet.notes[note].mover = Some(mover);
+            valued_at(sheet, note, *cell);
             sheet.notes[note].evidence(format!(
                 "{who} {} inside {whole} and again beside it: the difference is equal to it",
                 names.join(" and ")
@@ -265,6 +267,14 @@ fn between_classes(
     Ok(())
 }
 
+/// Names the price the units of a cell are valued at, and where it was read.
+fn valued_at(sheet: &mut Worksheet, note: usize, cell: CellIndex) {
+    let rate = sheet.rate_of(cell).and_then(|rate| sheet.rates.get(rate));
+    if let Some(words) = rate.map(|rate| price_words(rate, sheet.currency)) {
+        sheet.notes[note].evidence(format!("valued at {words}"));
+    }
+}
+
 /// Moves units from one cell to another where one has too many and the other too few.
 ///
 /// The second cell is set to the bill; where the first's surplus covers at least half of that,
@@ -301,6 +311,9 @@ fn transfer(
         true => "the units of both sides are equal in total; only their split differs",
         false => "one class has more and another fewer units; the totals differ as well",
     });
+    for cell in [base, other] {
+        valued_at(sheet, note, cell);
+    }
     sheet.book(note, base, -moved, out)?;
     sheet.book(note, other, moved, into)
 }

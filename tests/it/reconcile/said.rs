@@ -1,0 +1,102 @@
+//! What the verdict says: of causes told in several findings, of surcharges, of what cancels out,
+//! and of a document that prints cents.
+
+use counterfoil::invoice::line::AmountPrecision;
+use counterfoil::meter::Meter;
+use counterfoil::period::ChargePeriod;
+use counterfoil::reconcile::facts::DocumentTotals;
+use counterfoil::reconcile::finding::{Cause, Mover};
+use rust_decimal::Decimal;
+
+use crate::reconcile::case::{Case, money, only, per_token};
+
+const M: u64 = 1_000_000;
+
+/// Input of six days, billed at so many times its price.
+fn at_ratio(ratio: &str) -> Case {
+    let mut case = Case::with_atlas();
+    for (number, day) in (1_u64..).zip(case.inputs.period.days().take(6)) {
+        let quantity = number * 1_000_003;
+        let at = format!("{day}T12:00:00Z");
+        case.attempt(&at, &[("atlas-1", Meter::Input, quantity, "3.00")]);
+        let amount = Decimal::from(quantity) * per_token("3.00") * money(ratio);
+        let line = case.line("atlas-1", Meter::Input, Some(quantity), &amount.to_string());
+        line.period = ChargePeriod::of_day(day);
+    }
+    case
+}
+
+#[test]
+fn a_ratio_above_one_is_a_surcharge_and_the_providers_to_answer() {
+    let report = at_ratio("1.37").report();
+    let found = only(&report, Cause::Discount);
+    assert_eq!((found.title.as_ref(), found.mover), ("a surcharge", Mover::AskProvider));
+    let said = &report.verdict.sentences[1];
+    assert!(said.contains("mostly a surcharge"), "{said}");
+    assert!(report.verdict.to_do[0].words.contains("price page"), "{:?}", report.verdict.to_do);
+    let report = at_ratio("0.9").report();
+    assert_eq!(only(&report, Cause::Discount).title, "a discount");
+}
+
+#[test]
+fn a_cause_in_two_findings_is_summed_before_it_is_called_the_largest() {
+    let mut case = Case::with_atlas().with_old_version();
+    (case.decimals, case.precision) = (2, AmountPrecision::HalfUp);
+    // 1.004 printed as 1.00, proven; 0.0048 as 0.00, which the old price fits too.
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, 334_666, "3.00")]);
+    case.attempt("2026-10-03T10:00:00Z", &[("atlas-1", Meter::Output, 320, "15.00")]);
+    case.line("atlas-1", Meter::Input, Some(334_666), "1.00");
+    case.line("atlas-1", Meter::Output, Some(320), "0.00");
+    let report = case.report();
+    assert_eq!(report.findings.len(), 2, "{:#?}", report.findings);
+    let said = &report.verdict.sentences[1];
+    assert!(said.contains("mostly rounding ($0.01 less)"), "{said}");
+}
+
+#[test]
+fn nothing_named_is_none_and_what_cancels_out_is_said_to() {
+    let mut case = Case::with_atlas();
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, M, "3.00")]);
+    case.line("atlas-1", Meter::Input, Some(M + 1_000), "3.003");
+    let said = case.report().verdict.sentences[1].clone();
+    assert!(said.starts_with("None of that has a named cause; "), "{said}");
+    // A foreign key's 3.00 more, and 3.00 of ours the bill does not have.
+    let mut case = Case::with_atlas();
+    case.tie_k1();
+    case.inputs.ties.known.insert("k9".to_owned(), "another product".to_owned());
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, 2 * M, "3.00")]);
+    for key in ["k1", "k9"] {
+        let line = case.line("atlas-1", Meter::Input, Some(M), "3");
+        line.dimensions.key_id = Some(key.to_owned());
+    }
+    let report = case.report();
+    assert_eq!(report.difference, money("0"));
+    let said = &report.verdict.sentences[1];
+    assert!(said.starts_with("Yet $3.00 of more and less that cancel out has"), "{said}");
+    assert!(said.contains("**"), "what is open is said as well: {said}");
+}
+
+#[test]
+fn a_document_prints_cents_and_that_is_rounding_and_no_more() {
+    let mut case = Case::with_atlas();
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, 2_090_385, "3.00")]);
+    case.line("atlas-1", Meter::Input, Some(2_090_385), "6.271155");
+    let document = |total: &str| {
+        let mut inputs = case.inputs.clone();
+        let (tax, credits) = (money("0"), money("0"));
+        inputs.document = Some(DocumentTotals { total: money(total), tax, credits });
+        counterfoil::reconcile::engine::reconcile(&inputs).unwrap()
+    };
+    let report = document("6.27");
+    let bridge = report.document.unwrap();
+    assert_eq!((bridge.rounding, bridge.unexplained), (money("-0.001155"), money("0")));
+    assert_eq!(bridge.credits.to_string(), "0", "nothing is no negative nothing");
+    let said = report.verdict.sentences.last().unwrap();
+    assert_eq!(said, "The document asks for $6.27: the export's $6.27, rounded to its last digit.");
+    for total in ["6.26", "6.28", "6.2711"] {
+        let report = document(total);
+        let bridge = report.document.unwrap();
+        assert_eq!(bridge.rounding, money("0"), "{total}");
+        assert!(report.verdict.sentences.last().unwrap().contains("has no name"), "{total}");
+    }
+}

@@ -105,9 +105,9 @@ pub(crate) async fn gather(
 /// Adds the days an export covers without a row of them: Anthropic's prints no day on which nothing
 /// was used.
 ///
-/// Between its first and its last row those are all days nothing speaks for. Beside them, where a
-/// cut and an idle day look alike, it is what its name promises, less days on which calls passed
-/// here and days that had not settled when it came.
+/// Between its first and its last row those are all days nothing speaks for. Before and after them,
+/// where a cut and an idle day look alike, they are those its name promises, up to a day on which
+/// calls passed here or one that had not settled when it came.
 async fn add_idle_days(
     books: &Books,
     month: &Month,
@@ -129,15 +129,18 @@ async fn add_idle_days(
             days.collect::<BTreeSet<NaiveDate>>()
         };
         let (rows, named) = (read("/summary/days"), read("/summary/named_days"));
-        let within = |days: &BTreeSet<NaiveDate>, day: &NaiveDate| {
-            days.first().is_some_and(|first| first <= day) && days.last() >= Some(day)
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+        let promised = |day: &NaiveDate| {
+            let settled = ChargePeriod::of_day(*day).end.plus_micros(3 * DAY_US);
+            let named = named.first().is_some_and(|from| from <= day) && named.last() >= Some(day);
+            named && !busy.contains(day) && settled <= record.sealed_at
         };
-        let settled = |day: &NaiveDate| {
-            ChargePeriod::of_day(*day).end.plus_micros(3 * DAY_US) <= record.sealed_at
-        };
-        let idle = month.period.days().filter(|day| {
-            within(&rows, day) || (within(&named, day) && !busy.contains(day) && settled(day))
-        });
+        let days: Vec<NaiveDate> = month.period.days().collect();
+        let before =
+            days.iter().rev().skip_while(|day| *day >= first).take_while(|day| promised(day));
+        let between = days.iter().filter(|day| first < *day && *day < last);
+        let after = days.iter().skip_while(|day| *day <= last).take_while(|day| promised(day));
+        let idle = before.chain(between).chain(after).copied();
         let idle: Vec<NaiveDate> = idle.filter(|day| spoken.insert(*day)).collect();
         import.covered_days.extend(idle);
     }

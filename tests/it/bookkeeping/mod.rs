@@ -4,6 +4,7 @@
 mod exports;
 mod hostile;
 mod house;
+mod idle_days;
 mod imports;
 mod interrupted;
 mod many;

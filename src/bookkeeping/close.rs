@@ -9,6 +9,7 @@ use crate::pricing::table::PriceTable;
 use crate::reconcile::drill;
 use crate::reconcile::engine::{ReconcileError, reconcile};
 use crate::reconcile::facts::Inputs;
+use crate::reconcile::finding::RowRef;
 use crate::reconcile::report::Report;
 use crate::store::books::Books;
 use crate::store::error::StoreError;
@@ -154,6 +155,22 @@ pub async fn attempts_behind(
     let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
     let work = tokio::task::spawn_blocking(move || drill::attempts_behind(&inputs, &finding));
+    Ok(work.await.map_err(|_| interrupted())??)
+}
+
+/// Every row of the bill behind a finding of a month's report.
+///
+/// # Errors
+/// [`CloseError`], also for a finding the report does not have.
+pub async fn rows_behind(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    finding: &str,
+) -> Result<Vec<RowRef>, CloseError> {
+    let (_, inputs) = gather(books, prices, month).await?;
+    let finding = finding.to_owned();
+    let work = tokio::task::spawn_blocking(move || drill::rows_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 

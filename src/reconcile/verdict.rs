@@ -277,6 +277,7 @@ fn advice(cause: Cause) -> &'static str {
         Cause::QuantityUnexplained => {
             "Look at the days and keys; a usage export by key narrows it down."
         }
+        Cause::Adjustment => "Ask the provider what it adjusted, and why.",
         Cause::WhileDown => "Look at why the books have this gap.",
         _ => "Open the requests behind it.",
     }

@@ -174,7 +174,7 @@ fn meter_is_conserved(sheet: &Worksheet, cells: &[CellIndex], cell: CellIndex) -
     total == Some(0)
 }
 
-/// Our books count reasoning inside output and again beside it.
+/// One side counts reasoning inside output and again beside it, or the bill leaves it out.
 fn reasoning_twice(
     sheet: &mut Worksheet,
     cells: &[CellIndex],
@@ -182,7 +182,7 @@ fn reasoning_twice(
 ) -> Result<(), Inexact> {
     for cell in cells {
         let gap = sheet.gap(*cell).unwrap_or(0);
-        if sheet.cells[*cell].key.meter != Some(Meter::Output) || gap >= 0 {
+        if sheet.cells[*cell].key.meter != Some(Meter::Output) || gap == 0 {
             continue;
         }
         let is_reasoning = |stub: &&u32| {
@@ -192,11 +192,25 @@ fn reasoning_twice(
         let stubs = sheet.cells[*cell].stubs.iter().filter(is_reasoning);
         let reasoning: i128 =
             stubs.map(|stub| i128::from(sheet.stubs[*stub as usize].quantity)).sum();
-        let Some(price) = sheet.price(*cell).filter(|_| reasoning > 0 && gap == -reasoning) else {
-            continue;
+        let equal = reasoning > 0 && gap.abs() == reasoning;
+        let Some(price) = sheet.price(*cell).filter(|_| equal) else { continue };
+        let (words, alternative, mover) = match gap < 0 {
+            true => (
+                "our books count reasoning inside output and again beside it",
+                "a provider that does not bill reasoning here",
+                Mover::FixOurs,
+            ),
+            false => (
+                "the bill counts reasoning inside output and again beside it",
+                "an answer's output that leaves its reasoning out",
+                Mover::AskProvider,
+            ),
         };
-        let note = sheet.note(Cause::DoubleCount, subject, Confidence::Proven);
-        sheet.notes[note].evidence("our books count reasoning inside output and again beside it");
+        // An equality tells the amount, and not which side is wrong about it.
+        let note = sheet.note(Cause::DoubleCount, subject, Confidence::Consistent);
+        sheet.notes[note].mover = Some(mover);
+        sheet.notes[note].evidence(words).alternative(alternative);
+        valued_at(sheet, note, *cell);
         sheet.book(note, *cell, gap, at_price(price, gap)?)?;
     }
     Ok(())

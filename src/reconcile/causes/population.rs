@@ -148,15 +148,29 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let doubt = doubt(matched);
     let groups = matched.sheet.groups();
     let unbilled_models = owners_of_unbilled_models(&matched.sheet, &groups);
+    let seen = |sheet: &Worksheet, cell: &CellIndex| {
+        let cell = &sheet.cells[*cell];
+        cell.quantity != 0 || !cell.shown.is_zero() || !cell.stubs.is_empty()
+    };
+    let is_used = |((_, model), cells): (&Group, &Vec<CellIndex>)| {
+        cells.iter().any(|cell| seen(&matched.sheet, cell)).then_some(*model)
+    };
+    let used: BTreeSet<u32> = groups.iter().filter_map(is_used).collect();
     for ((owner, model), cells) in groups {
         let sheet = &mut matched.sheet;
-        let seen = |cell: &CellIndex| {
-            let cell = &sheet.cells[*cell];
-            cell.quantity != 0 || !cell.shown.is_zero() || !cell.stubs.is_empty()
-        };
-        if cells.iter().any(seen) || sheet.model(model).is_empty() {
+        if cells.iter().any(|cell| seen(sheet, cell)) || sheet.model(model).is_empty() {
             continue;
         }
+        let (evidence, alternative) = match used.contains(&model) {
+            true => (
+                "our own calls of this model are billed to other keys or projects",
+                "calls of ours that the bill prints without their key or project",
+            ),
+            false => (
+                "no attempt of ours was billed for this model",
+                "a name of a model we recorded under another one",
+            ),
+        };
         let confirmed =
             matched.owners.is_confirmed(sheet.owner(owner)) && !unbilled_models.contains(&owner);
         let confidence = if confirmed { Confidence::Proven } else { Confidence::Consistent };
@@ -167,9 +181,9 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             }
             let Some((quantity, amount)) = lacking(sheet, cell)? else { continue };
             let note = unlogged(sheet, &subject, confidence, doubt.as_deref());
-            sheet.notes[note].evidence("no attempt of ours was billed for this model");
+            sheet.notes[note].evidence(evidence);
             if !confirmed {
-                sheet.notes[note].alternative("a name of a model we recorded under another one");
+                sheet.notes[note].alternative(alternative);
             }
             sheet.book(note, cell, quantity, amount)?;
         }

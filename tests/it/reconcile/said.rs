@@ -5,7 +5,7 @@ use counterfoil::invoice::line::AmountPrecision;
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
 use counterfoil::reconcile::facts::DocumentTotals;
-use counterfoil::reconcile::finding::{Cause, Mover};
+use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use rust_decimal::Decimal;
 
 use crate::reconcile::case::{Case, money, only, per_token};
@@ -99,4 +99,51 @@ fn a_document_prints_cents_and_that_is_rounding_and_no_more() {
         assert_eq!(bridge.rounding, money("0"), "{total}");
         assert!(report.verdict.sentences.last().unwrap().contains("has no name"), "{total}");
     }
+}
+
+/// Output of a day, some of it reasoning, billed as so many tokens at the book's price.
+fn with_reasoning(billed: u64) -> counterfoil::reconcile::report::Report {
+    let mut case = Case::with_atlas();
+    let from = "2026-06-01T00:00:00Z";
+    case.rate("atlas-1", Meter::OutputReasoning, "15.00", from, None, &[]);
+    let used = [
+        ("atlas-1", Meter::Output, 700, "15.00"),
+        ("atlas-1", Meter::OutputReasoning, 300, "15.00"),
+    ];
+    case.attempt("2026-10-02T10:00:00Z", &used);
+    let amount = Decimal::from(billed) * per_token("15.00");
+    case.line("atlas-1", Meter::Output, Some(billed), &amount.to_string());
+    case.report()
+}
+
+#[test]
+fn reasoning_on_one_side_only_fits_two_stories_and_proves_neither() {
+    for (billed, amount, mover, story) in [
+        (700, "-0.0045", Mover::FixOurs, "does not bill reasoning"),
+        (1_300, "0.0045", Mover::AskProvider, "leaves its reasoning out"),
+    ] {
+        let report = with_reasoning(billed);
+        let found = only(&report, Cause::DoubleCount);
+        assert_eq!((found.amount, found.mover), (money(amount), mover));
+        assert_eq!(found.confidence, Confidence::Consistent);
+        assert!(found.confidence_words.contains(story), "{}", found.confidence_words);
+        assert_eq!(report.unexplained_gross, money("0"));
+    }
+    assert!(with_reasoning(1_000).agrees);
+}
+
+#[test]
+fn rows_without_a_key_are_not_said_to_be_of_a_model_we_never_used() {
+    let mut case = Case::with_atlas();
+    case.tie_k1();
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, M, "3.00")]);
+    case.line("atlas-1", Meter::Input, Some(M), "3").dimensions.key_id = Some("k1".to_owned());
+    case.line("atlas-1", Meter::Input, Some(2 * M), "6");
+    let found = only(&case.report(), Cause::Unlogged).clone();
+    assert_eq!((found.amount, found.confidence), (money("6"), Confidence::Consistent));
+    assert_eq!(
+        found.evidence,
+        ["our own calls of this model are billed to other keys or projects"]
+    );
+    assert!(found.confidence_words.contains("without their key"), "{}", found.confidence_words);
 }

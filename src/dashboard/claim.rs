@@ -13,9 +13,7 @@ use crate::dashboard::compare::month_of;
 use crate::dashboard::format::{self, Figure};
 use crate::dashboard::page::{self, Chrome, Face, PageError};
 use crate::dashboard::report::{find, read_body, read_month, suffix};
-use crate::dashboard::report_parts::{
-    FindingView, finding_view, is_claim, largest_first, sample_of,
-};
+use crate::dashboard::report_parts::{FindingView, finding_view, largest_first, sample_of};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::exact_add;
@@ -90,7 +88,7 @@ async fn make_claim(
     let path = format!("/reconcile/{}/{month}", encode_text(provider));
     let of = month_of(provider, month, &record.account);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);
-    for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
+    for finding in largest_first(body.findings.iter().filter(|finding| finding.is_claim())) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
         let calls = attempt_sets::provider_calls(&state.books, &sample_of(finding)).await?;

@@ -372,8 +372,3 @@ pub(crate) fn largest_first<'a>(
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.amount.abs()));
     sorted
 }
-
-/// Only what is proven and theirs to answer is claimed.
-pub(crate) fn is_claim(finding: &Finding) -> bool {
-    finding.confidence == Confidence::Proven && finding.mover == Mover::AskProvider
-}

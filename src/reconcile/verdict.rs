@@ -246,7 +246,7 @@ fn to_do(report: &Report) -> Vec<Action> {
     open.sort_by_key(|one| std::cmp::Reverse(one.amount.abs()));
     let words = |one: &Finding| {
         let amount = signed(one.amount, report.currency);
-        let advice = advice(one.cause);
+        let advice = advice(one);
         format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
     };
     let action =
@@ -255,8 +255,8 @@ fn to_do(report: &Report) -> Vec<Action> {
 }
 
 /// What to do about a cause, in a sentence.
-fn advice(cause: Cause) -> &'static str {
-    match cause {
+fn advice(finding: &Finding) -> &'static str {
+    match finding.cause {
         Cause::Unlogged => {
             "Route this key through the gateway, tie it to a caller or mark it known."
         }
@@ -271,8 +271,11 @@ fn advice(cause: Cause) -> &'static str {
         | Cause::Discount => {
             "Compare the provider's price page with the table, then ask the provider."
         }
-        Cause::CacheClass | Cause::Tier | Cause::DoubleCount => {
+        Cause::CacheClass | Cause::Tier | Cause::DoubleCount if finding.is_claim() => {
             "The requests' own usage objects show the class; the claim page lists them."
+        }
+        Cause::CacheClass | Cause::Tier | Cause::DoubleCount => {
+            "The requests' own usage objects show the class."
         }
         Cause::QuantityUnexplained => {
             "Look at the days and keys; a usage export by key narrows it down."

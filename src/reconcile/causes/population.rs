@@ -8,7 +8,7 @@ use crate::meter::Meter;
 use crate::period::ChargePeriod;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::GapFact;
-use crate::reconcile::finding::{Cause, Confidence};
+use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::owners::Owner;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
@@ -75,6 +75,10 @@ fn unlogged(
     let doubt = doubt.filter(|_| confidence == Confidence::Proven);
     let confidence = if doubt.is_some() { Confidence::Consistent } else { confidence };
     let note = sheet.note(Cause::Unlogged, subject, confidence);
+    if confidence == Confidence::Assumed {
+        // A person said what it is: nothing is left to do about it.
+        sheet.notes[note].mover = Some(Mover::Nobody);
+    }
     if let Some(doubt) = doubt {
         sheet.notes[note].evidence(doubt).alternative("traffic that passed here without a record");
     }

@@ -5,7 +5,7 @@ use counterfoil::invoice::line::{AmountPrecision, BilledDimensions, ChargeCatego
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
 use counterfoil::reconcile::facts::{BillingClass, Ending, GapFact, ImportFact};
-use counterfoil::reconcile::finding::{Cause, Confidence};
+use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
 use rust_decimal::Decimal;
@@ -181,7 +181,8 @@ fn an_untied_key_is_no_proof_of_bypass_and_a_marked_one_is_assumed() {
     assert!(found.evidence[0].contains("tie it or mark it known"), "{:?}", found.evidence);
     case.inputs.ties.known.insert("k7".to_owned(), "the finance team's notebook".to_owned());
     let found = only(&case.report(), Cause::Unlogged).clone();
-    assert_eq!(found.confidence, Confidence::Assumed);
+    assert_eq!((found.confidence, found.mover), (Confidence::Assumed, Mover::Nobody));
+    assert!(case.report().verdict.to_do.is_empty(), "it was marked known already");
 }
 
 #[test]

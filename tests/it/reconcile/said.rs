@@ -147,3 +147,19 @@ fn rows_without_a_key_are_not_said_to_be_of_a_model_we_never_used() {
     );
     assert!(found.confidence_words.contains("without their key"), "{}", found.confidence_words);
 }
+
+#[test]
+fn the_claim_page_is_named_only_where_the_finding_stands_on_it() {
+    let claims = |report: &counterfoil::reconcile::report::Report| {
+        let said = report.verdict.to_do.iter().map(|one| one.words.contains("the claim page"));
+        said.collect::<Vec<bool>>()
+    };
+    assert_eq!(claims(&with_reasoning(1_300)), [false], "it fits, and so would another story");
+    let mut case = Case::with_atlas();
+    let used =
+        [("atlas-1", Meter::Input, M, "3.00"), ("atlas-1", Meter::InputCacheRead, 2 * M, "0.30")];
+    case.attempt("2026-10-02T10:00:00Z", &used);
+    case.line("atlas-1", Meter::Input, Some(2 * M), "6");
+    case.line("atlas-1", Meter::InputCacheRead, Some(M), "0.3");
+    assert_eq!(claims(&case.report()), [true]);
+}

@@ -7,6 +7,7 @@ pub mod lines;
 pub mod population;
 pub mod price;
 pub mod quantity;
+pub mod repeats;
 pub mod stale_discount;
 pub mod timing;
 pub mod unbilled;

@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use crate::reconcile::case::{Case, money, only, per_token};
 
 const M: u64 = 1_000_000;
+const JUNE: &str = "2026-06-01T00:00:00Z";
 
 /// Input of six days, billed at so many times its price.
 fn at_ratio(ratio: &str) -> Case {
@@ -162,4 +163,36 @@ fn the_claim_page_is_named_only_where_the_finding_stands_on_it() {
     case.line("atlas-1", Meter::Input, Some(2 * M), "6");
     case.line("atlas-1", Meter::InputCacheRead, Some(M), "0.3");
     assert_eq!(claims(&case.report()), [true]);
+}
+
+#[test]
+fn rows_that_stand_on_the_bill_twice_are_named_beside_what_they_would_explain() {
+    let twice = |quantity: Option<u64>| {
+        let mut case = Case::with_atlas();
+        // A band that costs twice as much, as a doubled row does.
+        case.rate("atlas-1", Meter::Input, "6.00", "2026-01-01T00:00:00Z", Some(JUNE), &[]);
+        for day in case.inputs.period.days().take(6) {
+            let at = format!("{day}T12:00:00Z");
+            case.attempt(&at, &[("atlas-1", Meter::Input, M, "3.00")]);
+            for _ in 0..2 {
+                let line = case.line("atlas-1", Meter::Input, quantity, "3");
+                line.period = ChargePeriod::of_day(day);
+            }
+        }
+        case.report()
+    };
+    let report = twice(Some(M));
+    let found = only(&report, Cause::QuantityUnexplained);
+    assert!(found.alternatives.iter().any(|one| one.contains("holds twice")), "{found:#?}");
+    assert!(found.evidence.iter().any(|one| one.contains("rows 1 and 2")), "{found:#?}");
+    let report = twice(None);
+    let found = only(&report, Cause::PriceVersion);
+    assert_eq!(found.confidence, Confidence::Consistent);
+    assert!(found.confidence_words.contains("holds twice"), "{}", found.confidence_words);
+    // The same difference without equal rows is told as before.
+    let mut case = Case::with_atlas();
+    case.attempt("2026-10-02T10:00:00Z", &[("atlas-1", Meter::Input, M, "3.00")]);
+    case.line("atlas-1", Meter::Input, Some(2 * M), "6");
+    let found = only(&case.report(), Cause::QuantityUnexplained).clone();
+    assert!(!found.alternatives.iter().any(|one| one.contains("twice")), "{found:#?}");
 }

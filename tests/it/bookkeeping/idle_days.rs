@@ -10,8 +10,8 @@ use counterfoil::period::Timestamp;
 use counterfoil::pricing::table::PriceTable;
 use counterfoil::reconcile::report::Report;
 
-use crate::calls::{Call, Node};
 use crate::bookkeeping::house::House;
+use crate::calls::{Call, Node};
 
 const MODEL: &str = "claude-haiku-4-5-20251001";
 /// The working days of October 2026, which begins on a Thursday and ends on a Saturday.

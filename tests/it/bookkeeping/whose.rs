@@ -8,8 +8,8 @@ use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::calls::{Call, Node};
 use crate::bookkeeping::house::{House, cost, cost_of};
+use crate::calls::{Call, Node};
 
 /// An OpenAI usage export, which names projects and no organization.
 const USAGE: &str = "start_time,end_time,start_time_iso,project_id,num_model_requests,model,batch,\

@@ -8,6 +8,7 @@ use crate::names::{AttemptId, Clock, new_id};
 use crate::pricing::table::PriceTable;
 use crate::reconcile::engine::{self, reconcile};
 use crate::reconcile::facts::Inputs;
+use crate::reconcile::finding::RowRef;
 use crate::reconcile::report::Report;
 use crate::store::books::Books;
 use crate::store::reports::{self, Closing, StoredDocument, StoredReport};
@@ -82,6 +83,22 @@ pub(crate) async fn attempts_behind(
     let (_, inputs) = gather(books, prices, month).await?;
     let finding = finding.to_owned();
     let work = tokio::task::spawn_blocking(move || engine::attempts_behind(&inputs, &finding));
+    Ok(work.await.map_err(|_| interrupted())??)
+}
+
+/// Every row of the bill behind a finding of a month's report.
+///
+/// # Errors
+/// [`CloseError`], also for a finding the report does not have.
+pub(crate) async fn rows_behind(
+    books: &Books,
+    prices: &PriceTable,
+    month: &Month,
+    finding: &str,
+) -> Result<Vec<RowRef>, CloseError> {
+    let (_, inputs) = gather(books, prices, month).await?;
+    let finding = finding.to_owned();
+    let work = tokio::task::spawn_blocking(move || engine::rows_behind(&inputs, &finding));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 

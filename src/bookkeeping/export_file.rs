@@ -48,7 +48,10 @@ pub enum ImportError {
         refusal: Refusal,
     },
     /// Some of its rows could not be placed.
-    #[error("{file}: {count} rows could not be placed, so nothing was imported; {first}")]
+    #[error(
+        "{file}: {count} {} could not be placed, so nothing was imported; {first}",
+        if *count == 1 { "row" } else { "rows" }
+    )]
     Problems {
         /// The file.
         file: String,

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use crate::bookkeeping::candidates::rates;
 use crate::bookkeeping::exchange;
 use crate::bookkeeping::month::{CloseError, Month, account, books_currency};
+use crate::invoice::format::ExportFormat;
 use crate::money::{Currency, parse_decimal};
 use crate::names::{AccountId, CredentialId, ProviderName};
 use crate::period::{ChargePeriod, DAY_US};
 use crate::pricing::table::PriceTable;
-use crate::reconcile::facts::{DocumentTotals, ImportFact, Inputs, KeyTie, ScopeTie, Ties};
+use crate::reconcile::facts::{
+    AttemptFact, DocumentTotals, ImportFact, Inputs, KeyTie, ScopeTie, Ties,
+};
 use crate::store::accounts;
 use crate::store::books::Books;
 use crate::store::facts;
@@ -36,7 +40,8 @@ pub(crate) async fn gather(
     };
     let own = own_names(books, provider, &account).await?;
     let attempts = facts::attempts(books, provider, &own, around).await?;
-    let imports = import_facts(books, month, &account).await?;
+    let mut imports = import_facts(books, month, &account).await?;
+    add_idle_days(books, month, &mut imports, &attempts).await?;
     let document = document(books, month, &account).await?;
     let exchange = exchange::of_month(books, month, &account).await?;
     let rates = rates(prices, provider, &attempts, &imports);
@@ -59,6 +64,51 @@ pub(crate) async fn gather(
         exchange,
     };
     Ok((account, inputs))
+}
+
+/// Adds the days an export covers without a row of them: Anthropic's prints no day on which nothing
+/// was used.
+///
+/// Between its first and its last row those are all days nothing speaks for. Before and after them,
+/// where a cut and an idle day look alike, they are those its name promises, up to a day on which
+/// calls passed here or one that had not settled when it came.
+async fn add_idle_days(
+    books: &Books,
+    month: &Month,
+    imports: &mut [ImportFact],
+    attempts: &[AttemptFact],
+) -> Result<(), CloseError> {
+    let busy: BTreeSet<NaiveDate> = attempts.iter().map(|one| one.started_at.day()).collect();
+    let money = imports.iter().filter(|import| import.usage.is_empty());
+    let mut spoken: BTreeSet<NaiveDate> =
+        money.flat_map(|import| &import.covered_days).copied().collect();
+    for record in imports::batches(books).await? {
+        let is_it = |import: &&mut ImportFact| {
+            import.batch == record.head.batch && import.kind == ExportFormat::AnthropicCost.as_str()
+        };
+        let Some(import) = imports.iter_mut().find(is_it) else { continue };
+        let read = |path: &str| {
+            let days = record.summary.pointer(path).and_then(|days| days.as_array());
+            let days = days.into_iter().flatten().filter_map(|day| day.as_str()?.parse().ok());
+            days.collect::<BTreeSet<NaiveDate>>()
+        };
+        let (rows, named) = (read("/summary/days"), read("/summary/named_days"));
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+        let promised = |day: &NaiveDate| {
+            let settled = ChargePeriod::of_day(*day).end.plus_micros(3 * DAY_US);
+            let named = named.first().is_some_and(|from| from <= day) && named.last() >= Some(day);
+            named && !busy.contains(day) && settled <= record.sealed_at
+        };
+        let days: Vec<NaiveDate> = month.period.days().collect();
+        let before =
+            days.iter().rev().skip_while(|day| *day >= first).take_while(|day| promised(day));
+        let between = days.iter().filter(|day| first < *day && *day < last);
+        let after = days.iter().skip_while(|day| *day <= last).take_while(|day| promised(day));
+        let idle = before.chain(between).chain(after).copied();
+        let idle: Vec<NaiveDate> = idle.filter(|day| spoken.insert(*day)).collect();
+        import.covered_days.extend(idle);
+    }
+    Ok(())
 }
 
 /// The names an account goes by: its own, and the organizations its exports name.

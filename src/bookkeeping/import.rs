@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::bookkeeping::export_file::{ExportFile, ImportChoice, ImportError};
 use crate::bookkeeping::preview::{self, Replaced};
 use crate::bookkeeping::read_export::{Chunk, PartRead, joined, look, part_hash, read_part};
+use crate::bookkeeping::whose::{Accounts, named_by};
 use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::refusal::Problem;
 use crate::invoice::summary::RowCounts;
@@ -51,6 +52,9 @@ pub struct Imported {
     pub replaced: Vec<Replaced>,
     /// Whether these bytes had been imported before, so that nothing was done.
     pub unchanged: bool,
+    /// Of bytes imported before: that and why they do not count any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -128,15 +132,20 @@ async fn finish(
 ) -> Result<Vec<Imported>, ImportError> {
     let known = imports::batches(books).await?;
     let several = read.len() > 1;
+    let named = read.iter().flat_map(|part| named_by(part.format.provider(), &part.summary));
+    let accounts = Accounts::read(books, &known, named).await?;
     let (mut seals, mut done): (Vec<Seal>, Vec<Imported>) = (Vec::new(), Vec::new());
     for (part, batch) in read.into_iter().zip(batches) {
-        let account = preview::account_of(&part, choice.account.as_deref(), &known)?;
+        let account = accounts.of(&part, choice.account.as_deref())?;
         let sha256 = part_hash(sha256, several.then_some(part.name.as_str()));
         let before = preview::imported_before(&part, &account, &sha256, &known);
         let in_this_file = seals.iter().find(|seal| preview::is_same(&part, &account, seal));
         let before = before.or(in_this_file.map(|seal| seal.head.batch.as_str()));
         if let Some(before) = before {
-            done.push(imported(&part, before.to_owned(), account, Vec::new(), true));
+            let overruled = preview::overruled(books, &part, &account, before).await?;
+            let mut one = imported(&part, before.to_owned(), account, Vec::new(), true);
+            one.overruled = overruled;
+            done.push(one);
             continue;
         }
         apart(file, &part, &account, &seals)?;
@@ -224,6 +233,7 @@ fn imported(
         problems: summary.problems.clone(),
         replaced,
         unchanged,
+        overruled: None,
         warnings: summary.warnings.clone(),
     }
 }

@@ -15,3 +15,4 @@ pub(crate) mod read_export;
 pub mod retention;
 pub mod ties;
 pub mod verify;
+pub mod whose;

@@ -13,7 +13,7 @@ use crate::store::facts;
 use crate::store::imports;
 use crate::store::reports::MonthOf;
 
-/// Name of the only account, where no export and nobody ever named one.
+/// Name of the only account, where no export, no answer and nobody ever named one.
 pub(crate) const ONLY_ACCOUNT: &str = "default";
 
 /// A month to be explained.

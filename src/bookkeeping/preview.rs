@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::bookkeeping::export_file::{ExportFile, ImportChoice, ImportError};
-use crate::bookkeeping::month::ONLY_ACCOUNT;
 use crate::bookkeeping::read_export::{PartRead, look, part_hash, read_only};
+use crate::bookkeeping::whose::{Accounts, Named, named_by};
 use crate::invoice::format::{ExportFormat, ExportSide};
 use crate::invoice::summary::{Grain, Summary};
 use crate::money::canonical_text;
@@ -71,13 +71,53 @@ pub async fn preview(
     choice: &ImportChoice,
     now: Timestamp,
 ) -> Result<Vec<Preview>, ImportError> {
-    let (parts, sha256, _) = look(file, &choice.personal_key).await?;
+    preview_beside(books, file, choice, now, &Named::new()).await
+}
+
+/// Reads the files of one drop without storing anything: what one lacks, another may bring, the
+/// account it is of included.
+pub async fn preview_drop(
+    books: &Books,
+    files: &[ExportFile],
+    choice: &ImportChoice,
+    now: Timestamp,
+) -> Vec<Result<Vec<Preview>, ImportError>> {
+    let mut read = Vec::new();
+    for file in files {
+        read.push(preview(books, file, choice, now).await);
+    }
+    let clean = read.iter().flatten().flatten().filter(|part| part.summary.is_clean());
+    let named: Named = clean.flat_map(|part| named_by(part.provider, &part.summary)).collect();
+    for (file, read) in files.iter().zip(&mut read) {
+        let names_none = |part: &Preview| part.summary.accounts.is_empty();
+        if !named.is_empty() && read.as_ref().is_ok_and(|parts| parts.iter().any(names_none)) {
+            *read = preview_beside(books, file, choice, now, &named).await;
+        }
+    }
+    in_one_drop(&mut read.iter_mut().flatten().flatten().collect::<Vec<_>>());
+    read
+}
+
+async fn preview_beside(
+    books: &Books,
+    file: &ExportFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    beside: &Named,
+) -> Result<Vec<Preview>, ImportError> {
+    let (names, sha256, _) = look(file, &choice.personal_key).await?;
     let known = imports::batches(books).await?;
+    let mut parts = Vec::new();
+    for index in 0..names.len() {
+        parts.push(read_only(file, index, &choice.personal_key).await?);
+    }
+    let own = parts.iter().flat_map(|part| named_by(part.format.provider(), &part.summary));
+    let accounts = Accounts::read(books, &known, own.chain(beside.iter().cloned())).await?;
+    let several = parts.len() > 1;
     let mut previews = Vec::new();
-    for index in 0..parts.len() {
-        let mut part = read_only(file, index, &choice.personal_key).await?;
-        let account = account_of(&part, choice.account.as_deref(), &known).ok();
-        let sha256 = part_hash(&sha256, (parts.len() > 1).then_some(part.name.as_str()));
+    for mut part in parts {
+        let account = accounts.of(&part, choice.account.as_deref()).ok();
+        let sha256 = part_hash(&sha256, several.then_some(part.name.as_str()));
         let (mut replaces, mut same_as) = (Vec::new(), None);
         if let Some(account) = &account {
             same_as = imported_before(&part, account, &sha256, &known).map(str::to_owned);
@@ -91,7 +131,7 @@ pub async fn preview(
             format: part.format,
             what: part.format.to_string(),
             provider: part.format.provider(),
-            known_accounts: known_accounts(part.format.provider(), &known),
+            known_accounts: accounts.known(part.format.provider()),
             reach: reach(&part),
             replaces,
             same_as,
@@ -152,35 +192,6 @@ impl Brought {
     }
 }
 
-/// The account a part belongs to: what the person said, else what the file names, else the only
-/// one known.
-pub(crate) fn account_of(
-    part: &PartRead,
-    said: Option<&str>,
-    known: &[BatchRecord],
-) -> Result<String, ImportError> {
-    let named: Vec<&String> = part.summary.accounts.iter().collect();
-    if let Some(said) = said.map(str::trim).filter(|said| !said.is_empty()) {
-        return Ok(said.to_owned());
-    }
-    match named.as_slice() {
-        [only] => return Ok((*only).clone()),
-        [] => {}
-        several => {
-            let named = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(ImportError::SeveralAccounts { file: part.name.clone(), named });
-        }
-    }
-    let known = known_accounts(part.format.provider(), known);
-    match known.as_slice() {
-        [] => Ok(ONLY_ACCOUNT.to_owned()),
-        [only] => Ok(only.clone()),
-        several => {
-            Err(ImportError::AccountNeeded { file: part.name.clone(), known: several.join(", ") })
-        }
-    }
-}
-
 /// The batch that already holds these bytes, or the same rows in another packing.
 pub(crate) fn imported_before<'a>(
     part: &PartRead,
@@ -200,6 +211,29 @@ pub(crate) fn imported_before<'a>(
                     && days == serde_json::to_value(&part.summary.days).ok().as_ref()))
     });
     found.map(|record| record.head.batch.as_str())
+}
+
+/// What somebody who imports the same bytes again must know: a later import of their days speaks
+/// instead, so that they do not count.
+pub(crate) async fn overruled(
+    books: &Books,
+    part: &PartRead,
+    account: &str,
+    before: &str,
+) -> Result<Option<String>, StoreError> {
+    let speaking = replaced_days(books, part, account).await?;
+    let later: Vec<&SpeakingDay> = speaking.iter().filter(|day| day.batch != before).collect();
+    let batches: BTreeSet<&str> = later.iter().map(|day| day.batch.as_str()).collect();
+    let batches: Vec<&str> = batches.into_iter().collect();
+    Ok((!later.is_empty()).then(|| {
+        format!(
+            "but on {} of its {} days a later import speaks: {}; to have this file count again, \
+             withdraw that one",
+            later.len(),
+            part.summary.days.len(),
+            batches.join(", ")
+        )
+    }))
 }
 
 /// Whether a part holds the same rows as one that is about to be sealed.
@@ -263,27 +297,36 @@ pub(crate) async fn checked_totals(
     })
 }
 
+/// The days of a part that an import speaks for which the part would replace.
+async fn replaced_days(
+    books: &Books,
+    part: &PartRead,
+    account: &str,
+) -> Result<Vec<SpeakingDay>, StoreError> {
+    let (Some(first), Some(last)) = (part.summary.first_day(), part.summary.last_day()) else {
+        return Ok(Vec::new());
+    };
+    let until = last.succ_opt().unwrap_or(last);
+    let mut speaking = imports::speaking_days(books, first, until).await?;
+    speaking.retain(|day| {
+        let ours = day.provider == part.format.provider()
+            && day.account == account
+            && day.format == part.format.as_str()
+            && part.summary.days.contains(&day.day);
+        // Totals check finer exports and never replace them.
+        ours && (part.scope() != TOTALS_ONLY || day.scope == TOTALS_ONLY)
+    });
+    Ok(speaking)
+}
+
 /// Which days of which earlier batches a part would speak for.
 pub(crate) async fn replaced_by(
     books: &Books,
     part: &PartRead,
     account: &str,
 ) -> Result<Vec<Replaced>, StoreError> {
-    let (Some(first), Some(last)) = (part.summary.first_day(), part.summary.last_day()) else {
-        return Ok(Vec::new());
-    };
-    let until = last.succ_opt().unwrap_or(last);
-    let speaking = imports::speaking_days(books, first, until).await?;
     let mut replaced: Vec<Replaced> = Vec::new();
-    for day in speaking {
-        let ours = day.provider == part.format.provider()
-            && day.account == account
-            && day.format == part.format.as_str()
-            && part.summary.days.contains(&day.day);
-        // Totals check finer exports and never replace them.
-        if !ours || (part.scope() == TOTALS_ONLY && day.scope != TOTALS_ONLY) {
-            continue;
-        }
+    for day in replaced_days(books, part, account).await? {
         match replaced.iter_mut().find(|one| one.batch == day.batch) {
             Some(one) => one.days.push(day.day),
             None => replaced.push(Replaced {
@@ -333,14 +376,6 @@ fn sums_of(amounts: impl Iterator<Item = (String, rust_decimal::Decimal)>) -> Ve
         *sum = crate::money::exact_add(*sum, amount).unwrap_or(*sum);
     }
     sums.into_iter().map(|(currency, sum)| format!("{} {currency}", canonical_text(sum))).collect()
-}
-
-fn known_accounts(provider: &str, known: &[BatchRecord]) -> Vec<String> {
-    let own = known
-        .iter()
-        .filter(|record| record.head.provider == provider && record.withdrawn_at.is_none());
-    let accounts: BTreeSet<String> = own.map(|record| record.head.account.clone()).collect();
-    accounts.into_iter().collect()
 }
 
 fn reach(part: &PartRead) -> String {

@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
-use crate::bookkeeping::import::{self, Imported};
+use crate::bookkeeping::import::Imported;
+use crate::bookkeeping::whose::import_drop;
 use crate::cli::arguments::{DataFolder, block_on, finish, print};
 use crate::serve::wall_clock;
 use crate::store::books::Books;
@@ -52,8 +53,10 @@ pub(super) fn run(arguments: ImportArguments) -> ExitCode {
         };
         let choice = ImportChoice { account: arguments.account, personal_key: key };
         let (mut listed, mut refused) = (Vec::new(), Vec::new());
-        for file in &arguments.files {
-            match import_file(&books, file, &choice).await {
+        let files: Vec<ExportFile> = arguments.files.iter().map(|path| export_file(path)).collect();
+        let done = import_drop(&books, &files, &choice, &wall_clock()).await;
+        for (file, done) in arguments.files.iter().zip(done) {
+            match done {
                 Ok(imported) => {
                     for one in &imported {
                         if !arguments.json {
@@ -112,13 +115,8 @@ pub(super) async fn open(folder: &Path) -> Result<(Books, Vec<u8>), String> {
     Ok((books, key))
 }
 
-async fn import_file(
-    books: &Books,
-    path: &Path,
-    choice: &ImportChoice,
-) -> Result<Vec<Imported>, ImportError> {
-    let file = ExportFile { name: base_name(path), bytes: ExportBytes::Path(path.to_owned()) };
-    import::import(books, &file, choice, wall_clock().now()).await
+fn export_file(path: &Path) -> ExportFile {
+    ExportFile { name: base_name(path), bytes: ExportBytes::Path(path.to_owned()) }
 }
 
 fn in_words(imported: &Imported) -> String {
@@ -142,6 +140,9 @@ fn in_words(imported: &Imported) -> String {
     let batch = &imported.batch;
     if imported.unchanged {
         text.push_str(&format!("\n  already imported as batch {batch}: nothing to do"));
+        if let Some(overruled) = &imported.overruled {
+            text.push_str(&format!("\n  {overruled}"));
+        }
     } else {
         text.push_str(&format!("\n  batch {batch}"));
     }

@@ -109,7 +109,8 @@ fn show(explained: &Explained, json: bool) {
         return print(&serde_json::to_string_pretty(report).unwrap_or_default());
     }
     for sentence in &report.verdict.sentences {
-        print(sentence);
+        // The marks of what counts are for pages.
+        print(&sentence.replace("**", ""));
     }
     print("");
     print(&format!("{:<60} {:>24}", "recorded, at list prices", canonical_text(report.recorded)));
@@ -131,6 +132,8 @@ fn show(explained: &Explained, json: bool) {
             canonical_text(document.credits)
         ));
         print(&format!("{:<60} {:>24}", "tax on the document", canonical_text(document.tax)));
+        let rounding = canonical_text(document.rounding);
+        print(&format!("{:<60} {rounding:>24}", "rounding of the document"));
         let rest = canonical_text(document.unexplained);
         print(&format!("{:<60} {rest:>24}", "not explained on the document"));
         print(&format!("{:<60} {:>24}", "to be paid", canonical_text(document.total)));

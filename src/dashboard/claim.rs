@@ -8,16 +8,16 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use rust_decimal::Decimal;
 
+use crate::bookkeeping::close;
+use crate::bookkeeping::month::Month;
 use crate::dashboard::format::{self, Figure};
-use crate::dashboard::one_month::{find, read_body, read_month, suffix};
+use crate::dashboard::one_month::{find, month_of, read_body, read_month, suffix};
 use crate::dashboard::page::{self, Chrome, Face, PageError};
-use crate::dashboard::report_parts::{
-    FindingView, finding_view, is_claim, largest_first, sample_of,
-};
+use crate::dashboard::report_parts::{FindingView, finding_view, largest_first, sample_of};
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
 use crate::money::exact_add;
-use crate::reconcile::finding::RowRef;
+use crate::reconcile::finding::{Finding, RowRef};
 use crate::reconcile::report::Report;
 use crate::store::attempt_sets;
 use crate::store::imports;
@@ -39,8 +39,13 @@ struct ClaimPage {
 struct ClaimView {
     finding: FindingView,
     rows: Vec<(String, String)>,
+    /// Whether there are rows that are not listed.
+    more_rows: bool,
     calls: Vec<CallView>,
 }
+
+/// The longest list of rows a page is given.
+const ROWS_LISTED: usize = 2_000;
 
 struct CallView {
     sent: String,
@@ -80,14 +85,20 @@ async fn make_claim(
         .map(|batch| (batch.head.batch, batch.head.file_name))
         .collect();
     let figure = |value: Decimal| Figure::new(value, body.currency);
+    let path = format!("/reconcile/{}/{month}", encode_text(provider));
+    let of = month_of(provider, month, &record.account);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);
-    for finding in largest_first(body.findings.iter().filter(|finding| is_claim(finding))) {
+    for finding in largest_first(body.findings.iter().filter(|finding| finding.is_claim())) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
         let calls = attempt_sets::provider_calls(&state.books, &sample_of(finding)).await?;
+        let rows = all_rows(state, &of, finding).await;
+        let all = format!("{path}/requests?account={}", encode_text(&record.account));
+        let all = format!("{all}&finding={}&format=csv", encode_text(&finding.id));
         claims.push(ClaimView {
-            finding: finding_view(finding, &figure, ""),
-            rows: rows_by_file(&finding.drill.rows, &batches),
+            finding: finding_view(finding, &figure, &all),
+            more_rows: finding.drill.row_count > u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            rows: rows_by_file(&rows, &batches),
             calls: calls
                 .into_iter()
                 .map(|call| CallView {
@@ -101,7 +112,6 @@ async fn make_claim(
     }
     let name = |batch: &String| batches.get(batch).unwrap_or(batch).clone();
     let files = body.made_from.files.iter().map(|file| (name(&file.batch), file.sha256.clone()));
-    let path = format!("/reconcile/{}/{month}", encode_text(provider));
     let mut chrome = Chrome::new(state, "Claim", "/reconcile", &path, &suffix(account));
     chrome.csv.clear();
     let back = if account.is_empty() { path } else { format!("{path}?{}", suffix(account)) };
@@ -115,6 +125,16 @@ async fn make_claim(
         body,
         back,
     })
+}
+
+/// The rows behind a finding, as many as a page can list; where the books moved on since the report,
+/// those the report itself names.
+async fn all_rows(state: &DashboardState, month: &Month, finding: &Finding) -> Vec<RowRef> {
+    let found = close::rows_behind(&state.books, &state.prices, month, &finding.id).await;
+    let told = |rows: &Vec<RowRef>| u64::try_from(rows.len()) == Ok(finding.drill.row_count);
+    let mut rows = found.ok().filter(told).unwrap_or_else(|| finding.drill.rows.clone());
+    rows.truncate(ROWS_LISTED);
+    rows
 }
 
 fn rows_by_file(rows: &[RowRef], files: &BTreeMap<String, String>) -> Vec<(String, String)> {

@@ -19,7 +19,7 @@ use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageEr
 use crate::dashboard::report_empty::empty;
 use crate::dashboard::report_parts::{
     BridgeLine, ComparedView, CoverageLine, FindingView, Phrase, ToDo, bridge, compared, coverage,
-    document, finding_view, is_claim, largest_first, left_out, phrases, to_do,
+    document, finding_view, largest_first, left_out, phrases, to_do,
 };
 use crate::dashboard::state::DashboardState;
 use crate::dashboard::view::{Query, encode_text, month_text};
@@ -104,7 +104,7 @@ async fn lay_out(state: &DashboardState, record: &ReportRecord) -> Result<Report
         let account = encode_text(&record.account);
         format!("{path}/requests?account={account}&finding={}", encode_text(&finding.id))
     };
-    let proven = body.findings.iter().any(is_claim);
+    let proven = body.findings.iter().any(Finding::is_claim);
     let query = suffix(&record.account);
     let claim = format!("{path}/claim{}{query}", if query.is_empty() { "" } else { "?" });
     Ok(ReportPage {

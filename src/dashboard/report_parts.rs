@@ -246,6 +246,7 @@ pub(crate) fn document(body: &Report) -> Vec<(String, Figure)> {
         ("The export".to_owned(), figure(document.export)),
         ("Credits taken off".to_owned(), figure(document.credits)),
         ("Tax added".to_owned(), figure(document.tax)),
+        ("Rounding of the document".to_owned(), figure(document.rounding)),
         ("Named by neither".to_owned(), figure(document.unexplained)),
         ("The document, to be paid".to_owned(), figure(document.total)),
     ]
@@ -370,9 +371,4 @@ pub(crate) fn largest_first<'a>(
     let mut sorted: Vec<&Finding> = findings.into_iter().collect();
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.amount.abs()));
     sorted
-}
-
-/// Only what is proven and theirs to answer is claimed.
-pub(crate) fn is_claim(finding: &Finding) -> bool {
-    finding.confidence == Confidence::Proven && finding.mover == Mover::AskProvider
 }

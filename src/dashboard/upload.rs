@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
 use crate::bookkeeping::import::{Imported, import};
-use crate::bookkeeping::preview::{Preview, in_one_drop, preview};
+use crate::bookkeeping::preview::{Preview, preview_drop};
 use crate::dashboard::drops::UPLOAD_LIMIT;
 use crate::dashboard::format;
 use crate::dashboard::page::{self, Chrome, Face, PageError, see_other};
@@ -161,8 +161,8 @@ async fn make_preview(
 ) -> Result<PreviewPage, PageError> {
     let now = state.clock.now();
     let mut shown = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        let read = preview(&state.books, file, &choice(state, &account), now).await;
+    let read = preview_drop(&state.books, &files, &choice(state, &account), now).await;
+    for (index, (file, read)) in files.iter().zip(read).enumerate() {
         shown.push(match read {
             Ok(parts) => FilePreview {
                 file: file.name.clone(),
@@ -177,8 +177,6 @@ async fn make_preview(
             },
         });
     }
-    let parts = shown.iter_mut().flat_map(|file| &mut file.parts);
-    in_one_drop(&mut parts.map(|part| &mut part.preview).collect::<Vec<_>>());
     let importable = shown.iter().filter(|file| is_fine(file)).count();
     let drop = new_id(now).hyphenated().to_string();
     state.drops.keep(drop.clone(), files, now);
@@ -257,7 +255,9 @@ async fn run_import(state: &DashboardState, form: &Query) -> Result<String, Page
 
 fn told(done: &Imported) -> String {
     if done.unchanged {
-        return format!("{}: these bytes were imported before; nothing changed.", done.file);
+        let told = format!("{}: these bytes were imported before; nothing changed", done.file);
+        let overruled = done.overruled.iter().map(|words| format!(", {words}"));
+        return format!("{told}{}.", overruled.collect::<String>());
     }
     let sum = match (&done.sum, done.currency) {
         (Some(sum), Some(currency)) => format!(", {sum} {currency}"),

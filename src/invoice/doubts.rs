@@ -74,7 +74,9 @@ pub(crate) fn warnings<R: Read>(
     let mut warnings = Vec::new();
     if header.preamble_lines > 0 {
         let lines = header.preamble_lines;
-        warnings.push(format!("{lines} lines before the header were passed over"));
+        let were =
+            if lines == 1 { "line before the header was" } else { "lines before the header were" };
+        warnings.push(format!("{lines} {were} passed over"));
     }
     if header.had_invisible {
         warnings.push("invisible characters in the header were passed over".to_owned());

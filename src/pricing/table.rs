@@ -245,6 +245,9 @@ fn band_candidates<'t>(
 impl ProviderPrices {
     /// The model and period a name leads to: exact id or snapshot, alias valid then, anchored
     /// pattern; the highest layer that knows the instant. Never a similar name.
+    ///
+    /// A layer that prices a model prices it under every name the model has below: answers name
+    /// snapshots where contracts name models.
     pub fn find(&self, name: &str, at: Timestamp) -> Lookup<'_> {
         let valid = |entry: &&NameEntry| entry.from <= at && at < entry.until;
         let mut entries: Vec<&NameEntry> = self.entries(name).filter(valid).collect();
@@ -255,6 +258,10 @@ impl ProviderPrices {
         let mut without_period = None;
         for entry in entries {
             let Some(model) = self.models.get(entry.model) else { continue };
+            let over = self.models_over(model).filter_map(|over| Some((over, over.at(at)?)));
+            if let Some((model, period)) = over.max_by_key(|(over, _)| over.layer) {
+                return Lookup::Found { model, period, matched: entry.kind };
+            }
             if let Some(period) = model.at(at) {
                 return Lookup::Found { model, period, matched: entry.kind };
             }
@@ -264,11 +271,26 @@ impl ProviderPrices {
     }
 
     /// Every model a name has ever led to, in any layer.
-    pub(crate) fn named(&self, name: &str) -> Vec<&ModelPrices> {
+    pub fn named(&self, name: &str) -> Vec<&ModelPrices> {
         let mut indexes: Vec<usize> = self.entries(name).map(|entry| entry.model).collect();
         indexes.sort_unstable();
         indexes.dedup();
-        indexes.into_iter().filter_map(|index| self.models.get(index)).collect()
+        let named = indexes.iter().filter_map(|index| self.models.get(*index));
+        let mut found: Vec<&ModelPrices> = named.collect();
+        for over in found.clone().into_iter().flat_map(|model| self.models_over(model)) {
+            if !found.iter().any(|known| std::ptr::eq(*known, over)) {
+                found.push(over);
+            }
+        }
+        found
+    }
+
+    /// The same model in higher layers.
+    fn models_over(&self, model: &ModelPrices) -> impl Iterator<Item = &ModelPrices> {
+        // Models stand layer by layer, so that without an overlay there is nothing to look through.
+        let is_over = self.models.last().is_some_and(|last| last.layer > model.layer);
+        let above = if is_over { self.models.as_slice() } else { &[] };
+        above.iter().filter(|other| other.layer > model.layer && other.id == model.id)
     }
 
     fn entries<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s NameEntry> {

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::reconcile::causes::{
-    alias, class, discount, lines, population, price, quantity, unbilled,
+    alias, class, discount, lines, population, price, quantity, repeats, unbilled,
 };
 use crate::reconcile::exact::{Inexact, add};
 use crate::reconcile::finding::Step;
@@ -57,6 +57,7 @@ pub(crate) fn build(matched: &mut Matched<'_>) -> Result<(), BridgeError> {
     discount::printed(matched)?;
     lines::face_value(matched)?;
     lines::exchange(matched)?;
+    repeats::apply(matched)?;
     for note in &mut matched.sheet.notes[..timing_notes] {
         note.charges_sign = None;
     }

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::invoice::format::ExportFormat;
 use crate::invoice::line::{BilledLine, UsageRow};
 use crate::meter::Meter;
 use crate::money::{Amount, Currency, canonical_text};
@@ -184,6 +185,18 @@ pub struct ImportFact {
     pub lines: Vec<BilledLine>,
     /// Quantity rows.
     pub usage: Vec<UsageRow>,
+}
+
+impl Inputs {
+    /// The exports that say what was charged. Quantities alone say nothing of money, and a file
+    /// that may be either export of a time without usage does so only where there is no other.
+    pub fn money_exports(&self) -> impl Iterator<Item = &ImportFact> {
+        let is_either =
+            |import: &ImportFact| import.kind == ExportFormat::OpenAiNothingUsed.as_str();
+        let of_money = |import: &&ImportFact| !import.lines.is_empty() || import.usage.is_empty();
+        let any = self.imports.iter().filter(of_money).any(|import| !is_either(import));
+        self.imports.iter().filter(of_money).filter(move |import| !(any && is_either(import)))
+    }
 }
 
 /// One price of one meter over one period, under its conditions.

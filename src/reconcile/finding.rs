@@ -334,6 +334,7 @@ impl Cause {
             Self::Discount => "as agreed",
             Self::Fee | Self::Tax | Self::Credit | Self::Correction => "as the bill prints it",
             Self::BeforeBooks => "before our books began",
+            Self::Unlogged => "marked as known",
             Self::EstimateTrueUp | Self::AbortedBilled => "usage we could only estimate",
             Self::UnseenFee => "no answer reports it",
             Self::Exchange => "the rate of exchange",
@@ -343,6 +344,11 @@ impl Cause {
 }
 
 impl Finding {
+    /// Whether it can be sent to the provider as a claim: proven, and the provider's to answer.
+    pub fn is_claim(&self) -> bool {
+        self.confidence == Confidence::Proven && self.mover == Mover::AskProvider
+    }
+
     /// Whose move, and where it is nobody's, why.
     pub(crate) fn move_words(&self) -> String {
         match self.mover {

@@ -143,7 +143,7 @@ fn usage_dimensions<'a>(
     priced.map(|line| &line.dimensions).chain(counted).collect::<Vec<_>>().into_iter()
 }
 
-/// The bill's periods: those its usage lines name, and the days its imports cover.
+/// The bill's periods: those its usage lines name, and the days its money exports cover.
 fn slots_of(inputs: &Inputs, lines: &[LineRef<'_>]) -> Slots {
     let span = inputs.period.span();
     let touches = |period: &ChargePeriod| period.start < span.end && span.start < period.end;
@@ -153,7 +153,7 @@ fn slots_of(inputs: &Inputs, lines: &[LineRef<'_>]) -> Slots {
         .map(|entry| entry.line.period)
         .filter(touches)
         .collect();
-    let days = inputs.imports.iter().flat_map(|import| &import.covered_days);
+    let days = inputs.money_exports().flat_map(|import| &import.covered_days);
     let covered: BTreeSet<NaiveDate> =
         days.copied().filter(|day| touches(&ChargePeriod::of_day(*day))).collect();
     Slots::new(inputs.period, &named, &covered)

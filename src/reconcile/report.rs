@@ -88,7 +88,10 @@ pub struct DocumentBridge {
     /// Tax the document adds.
     #[serde(with = "rust_decimal::serde::str")]
     pub tax: Decimal,
-    /// What is left: rounding of the document, or what neither names.
+    /// Rounding of the document: at most half a unit of the last digit it prints.
+    #[serde(with = "rust_decimal::serde::str", default)]
+    pub rounding: Decimal,
+    /// What is left: what neither names.
     #[serde(with = "rust_decimal::serde::str")]
     pub unexplained: Decimal,
     /// What is to be paid.

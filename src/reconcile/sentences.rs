@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::money::Currency;
+use crate::money::{Currency, exact_add};
 use crate::period::{BillingPeriod, ChargePeriod, DAY_US};
 use crate::reconcile::facts::ImportFact;
 use crate::reconcile::finding::{Cause, Confidence, Finding, Mover};
@@ -13,7 +13,7 @@ use crate::reconcile::words::money;
 
 /// The state a finished comparison is in.
 pub(crate) fn state(matched: &Matched<'_>, report: &Report) -> MonthState {
-    if matched.inputs.imports.is_empty() {
+    if matched.inputs.money_exports().next().is_none() {
         return MonthState::NoExport;
     }
     let (covered, days) = matched.sheet.slots.covered_days();
@@ -45,8 +45,16 @@ pub(crate) fn of(matched: &Matched<'_>, report: &Report) -> Verdict {
     let month = month_words(report.period);
     let say = |amount: Decimal| money(amount, report.currency);
     let state = report.state.words(&say(report.unexplained));
-    let sentences = if matched.lines.is_empty() {
-        vec![format!("There is no export of {provider} for {month} yet: nothing to compare.")]
+    let sentences = if report.state == MonthState::NoExport {
+        vec![match matched.inputs.imports.is_empty() {
+            true => {
+                format!("There is no export of {provider} for {month} yet: nothing to compare.")
+            }
+            false => format!(
+                "There is no cost export of {provider} for {month} yet: the quantities alone say \
+                 nothing of money, so there is nothing to compare."
+            ),
+        }]
     } else if matched.in_cells == 0 && matched.unknown.is_empty() {
         vec![
             format!("Nothing to compare: no {provider} request in the books."),
@@ -86,12 +94,19 @@ fn second_sentence(report: &Report) -> String {
     if report.agrees && report.difference.is_zero() {
         return "Every line agrees with the requests behind it, to the last digit.".to_owned();
     }
-    let named = report.findings.iter().filter(|one| one.confidence != Confidence::Unexplained);
-    let largest = named.filter(|one| !one.amount.is_zero()).max_by_key(|one| one.amount.abs());
-    let mostly = match largest {
-        Some(one) => format!(", mostly {} ({})", one.title, say(one.amount)),
-        None => String::new(),
-    };
+    let mut causes: Vec<(Cause, &str, Decimal)> = Vec::new();
+    let (mut gross, mut any) = (Decimal::ZERO, false);
+    for one in report.findings.iter().filter(|one| one.confidence != Confidence::Unexplained) {
+        (gross, any) = (sum_of(gross, one.amount.abs()), true);
+        match causes.iter_mut().find(|(cause, ..)| *cause == one.cause) {
+            Some((.., sum)) => *sum = sum_of(*sum, one.amount),
+            None => causes.push((one.cause, &one.title, one.amount)),
+        }
+    }
+    let mostly = causes.into_iter().filter(|(.., sum)| !sum.is_zero());
+    let mostly = mostly
+        .max_by_key(|(.., sum)| sum.abs())
+        .map_or_else(String::new, |(_, title, sum)| format!(", mostly {title} ({})", say(sum)));
     let open = if report.unexplained_gross.is_zero() {
         "**nothing is left unexplained**".to_owned()
     } else if report.unexplained.is_zero() {
@@ -100,7 +115,23 @@ fn second_sentence(report: &Report) -> String {
     } else {
         format!("**{} has none**", say(report.unexplained))
     };
-    format!("{} of that has a named cause{mostly}; {open}.", say(report.named))
+    match (report.difference.is_zero(), gross.is_zero()) {
+        (false, _) if any => {
+            format!("{} of that has a named cause{mostly}; {open}.", say(report.named))
+        }
+        (false, _) => format!("None of that has a named cause; {open}."),
+        (true, false) => format!(
+            "Yet {} of more and less that cancel out has a named cause{mostly}; {open}.",
+            say(gross)
+        ),
+        (true, true) if any => format!("What differs beside the money is named below; {open}."),
+        (true, true) => format!("Yet not every line agrees; {open}."),
+    }
+}
+
+/// A sum for a sentence; the report's own sums failed before where one cannot be kept exactly.
+fn sum_of(sum: Decimal, amount: Decimal) -> Decimal {
+    exact_add(sum, amount).unwrap_or(sum)
 }
 
 /// The rate a bill in another currency was taken at.
@@ -129,6 +160,9 @@ fn document_sentence(report: &Report) -> Option<String> {
     if !document.tax.is_zero() {
         words.push_str(&format!(", plus {} of tax", say(document.tax)));
     }
+    if !document.rounding.is_zero() {
+        words.push_str(", rounded to its last digit");
+    }
     let rest = document.unexplained;
     words.push_str(&match rest {
         zero if zero.is_zero() => ".".to_owned(),
@@ -144,7 +178,7 @@ fn to_do(report: &Report) -> Vec<Action> {
     open.sort_by_key(|one| std::cmp::Reverse(one.amount.abs()));
     let words = |one: &Finding| {
         let amount = signed(one.amount, report.currency);
-        let advice = advice(one.cause);
+        let advice = advice(one);
         format!("{}: {} ({amount}, {}). {advice}", one.subject, one.title, one.confidence_words)
     };
     let action =
@@ -153,8 +187,8 @@ fn to_do(report: &Report) -> Vec<Action> {
 }
 
 /// What to do about a cause, in a sentence.
-fn advice(cause: Cause) -> &'static str {
-    match cause {
+fn advice(finding: &Finding) -> &'static str {
+    match finding.cause {
         Cause::Unlogged => {
             "Route this key through the gateway, tie it to a caller or mark it known."
         }
@@ -162,15 +196,23 @@ fn advice(cause: Cause) -> &'static str {
         Cause::Unpriced => "Add the price to the table and value these requests again.",
         Cause::UnmappedMoney => "Look the product up; it stays visible until it is mapped.",
         Cause::NotResolvable => "Import a finer export of the same days.",
-        Cause::PriceVersion | Cause::PriceChangeDate | Cause::PriceConditions => {
+        Cause::PriceVersion
+        | Cause::PriceChangeDate
+        | Cause::PriceConditions
+        | Cause::PriceUnexplained
+        | Cause::Discount => {
             "Compare the provider's price page with the table, then ask the provider."
         }
-        Cause::CacheClass | Cause::Tier | Cause::DoubleCount => {
+        Cause::CacheClass | Cause::Tier | Cause::DoubleCount if finding.is_claim() => {
             "The requests' own usage objects show the class; the claim page lists them."
+        }
+        Cause::CacheClass | Cause::Tier | Cause::DoubleCount => {
+            "The requests' own usage objects show the class."
         }
         Cause::QuantityUnexplained => {
             "Look at the days and keys; a usage export by key narrows it down."
         }
+        Cause::Adjustment => "Ask the provider what it adjusted, and why.",
         Cause::WhileDown => "Look at why the books have this gap.",
         _ => "Open the requests behind it.",
     }

@@ -1,5 +1,6 @@
 //! The worksheet: cells with both sides' figures, and the effects booked between them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
@@ -315,6 +316,18 @@ impl Worksheet {
             charges_sign: None,
         });
         self.notes.len() - 1
+    }
+
+    /// Takes a proven note for one that fits, unless there is one already of the same words.
+    pub(crate) fn doubt(&mut self, note: usize) {
+        let Note { cause, confidence, subject, .. } = &self.notes[note];
+        let (cause, was, subject) = (*cause, *confidence, subject.clone());
+        let doubted = (cause, Confidence::Consistent, subject.clone());
+        if let Entry::Vacant(free) = self.by_note.entry(doubted) {
+            free.insert(note);
+            self.by_note.remove(&(cause, was, subject));
+            self.notes[note].confidence = Confidence::Consistent;
+        }
     }
 
     /// Books a change in one cell and brings our side there.

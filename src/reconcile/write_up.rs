@@ -87,13 +87,19 @@ fn document(
     export: Decimal,
 ) -> Result<Option<DocumentBridge>, Inexact> {
     let Some(DocumentTotals { total, tax, credits }) = given else { return Ok(None) };
-    let expected = add(subtract(export, credits)?, tax)?;
+    let rest = subtract(total, add(subtract(export, credits)?, tax)?)?;
+    // A document prints cents, and so do its tax and credits; one that prints more is as exact.
+    let printed = [total, tax, credits].iter().map(Decimal::scale).fold(2, u32::max);
+    let half = Decimal::try_from_i128_with_scale(5, printed + 1).unwrap_or_default();
+    let (rounding, unexplained) =
+        if rest.abs() <= half { (rest, Decimal::ZERO) } else { (Decimal::ZERO, rest) };
     Ok(Some(DocumentBridge {
         currency,
         export,
-        credits: -credits,
+        credits: subtract(Decimal::ZERO, credits)?,
         tax,
-        unexplained: subtract(total, expected)?,
+        rounding,
+        unexplained,
         total,
     }))
 }
@@ -137,7 +143,10 @@ fn findings(matched: &Matched<'_>) -> Result<Vec<Finding>, Inexact> {
             id: ids[index].clone(),
             step: note.cause.step(),
             cause: note.cause,
-            title: note.cause.title().into(),
+            title: match note.cause {
+                Cause::Discount if amount > Decimal::ZERO => "a surcharge".into(),
+                cause => cause.title().into(),
+            },
             subject: note.subject.clone(),
             amount: amount.normalize(),
             parts: parts.collect(),

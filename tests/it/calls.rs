@@ -23,6 +23,7 @@ use counterfoil::usage::{ModelUsage, ReportedUsage, UsageSource};
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     pub at: &'a str,
+    pub provider: &'a str,
     pub key: &'a str,
     pub organization: Option<&'a str>,
     /// Named by the answer.
@@ -39,6 +40,7 @@ impl Default for Call<'_> {
     fn default() -> Self {
         Self {
             at: "2026-10-01T12:00:00Z",
+            provider: "openai",
             key: "credential-1",
             organization: Some("org-1"),
             project: Some("proj_1"),
@@ -121,7 +123,7 @@ impl<'a> Node<'a> {
             parts: vec![ModelUsage { model: None, quantities, context_tokens: call.input }],
             ..ReportedUsage::none(UsageSource::Reported)
         };
-        let (provider, model) = (ProviderName::new("openai"), ModelName::new(call.model));
+        let (provider, model) = (ProviderName::new(call.provider), ModelName::new(call.model));
         let valuation = rate(&self.table, &provider, &model, started_at, &usage);
         Settlement {
             attempt,
@@ -153,7 +155,7 @@ fn intent(attempt: AttemptId, started_at: Timestamp, call: &Call<'_>) -> Intent 
         request: RequestId::from_uuid(*attempt.uuid()),
         ordinal: 1,
         started_at,
-        provider: "openai".into(),
+        provider: call.provider.into(),
         endpoint: Endpoint::Chat,
         method: "POST".to_owned(),
         path: "/v1/chat/completions".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::meter::Meter;
+use crate::reconcile::causes::price::price_words;
 use crate::reconcile::causes::quantity::estimated;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::AttemptFact;
@@ -149,6 +150,7 @@ fn double_counts(
             };
             let names: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
             sheet.notes[note].mover = Some(mover);
+            valued_at(sheet, note, *cell);
             sheet.notes[note].evidence(format!(
                 "{who} {} inside {whole} and again beside it: the difference is equal to it",
                 names.join(" and ")
@@ -172,7 +174,7 @@ fn meter_is_conserved(sheet: &Worksheet, cells: &[CellIndex], cell: CellIndex) -
     total == Some(0)
 }
 
-/// Our books count reasoning inside output and again beside it.
+/// One side counts reasoning inside output and again beside it, or the bill leaves it out.
 fn reasoning_twice(
     sheet: &mut Worksheet,
     cells: &[CellIndex],
@@ -180,7 +182,7 @@ fn reasoning_twice(
 ) -> Result<(), Inexact> {
     for cell in cells {
         let gap = sheet.gap(*cell).unwrap_or(0);
-        if sheet.cells[*cell].key.meter != Some(Meter::Output) || gap >= 0 {
+        if sheet.cells[*cell].key.meter != Some(Meter::Output) || gap == 0 {
             continue;
         }
         let is_reasoning = |stub: &&u32| {
@@ -190,11 +192,25 @@ fn reasoning_twice(
         let stubs = sheet.cells[*cell].stubs.iter().filter(is_reasoning);
         let reasoning: i128 =
             stubs.map(|stub| i128::from(sheet.stubs[*stub as usize].quantity)).sum();
-        let Some(price) = sheet.price(*cell).filter(|_| reasoning > 0 && gap == -reasoning) else {
-            continue;
+        let equal = reasoning > 0 && gap.abs() == reasoning;
+        let Some(price) = sheet.price(*cell).filter(|_| equal) else { continue };
+        let (words, alternative, mover) = match gap < 0 {
+            true => (
+                "our books count reasoning inside output and again beside it",
+                "a provider that does not bill reasoning here",
+                Mover::FixOurs,
+            ),
+            false => (
+                "the bill counts reasoning inside output and again beside it",
+                "an answer's output that leaves its reasoning out",
+                Mover::AskProvider,
+            ),
         };
-        let note = sheet.note(Cause::DoubleCount, subject, Confidence::Proven);
-        sheet.notes[note].evidence("our books count reasoning inside output and again beside it");
+        // An equality tells the amount, and not which side is wrong about it.
+        let note = sheet.note(Cause::DoubleCount, subject, Confidence::Consistent);
+        sheet.notes[note].mover = Some(mover);
+        sheet.notes[note].evidence(words).alternative(alternative);
+        valued_at(sheet, note, *cell);
         sheet.book(note, *cell, gap, at_price(price, gap)?)?;
     }
     Ok(())
@@ -265,6 +281,14 @@ fn between_classes(
     Ok(())
 }
 
+/// Names the price the units of a cell are valued at, and where it was read.
+fn valued_at(sheet: &mut Worksheet, note: usize, cell: CellIndex) {
+    let rate = sheet.rate_of(cell).and_then(|rate| sheet.rates.get(rate));
+    if let Some(words) = rate.map(|rate| price_words(rate, sheet.currency)) {
+        sheet.notes[note].evidence(format!("valued at {words}"));
+    }
+}
+
 /// Moves units from one cell to another where one has too many and the other too few.
 ///
 /// The second cell is set to the bill; where the first's surplus covers at least half of that,
@@ -301,6 +325,9 @@ fn transfer(
         true => "the units of both sides are equal in total; only their split differs",
         false => "one class has more and another fewer units; the totals differ as well",
     });
+    for cell in [base, other] {
+        valued_at(sheet, note, cell);
+    }
     sheet.book(note, base, -moved, out)?;
     sheet.book(note, other, moved, into)
 }

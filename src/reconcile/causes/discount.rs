@@ -179,7 +179,8 @@ pub(crate) fn printed(matched: &mut Matched<'_>) -> Result<(), Inexact> {
         let note = sheet.note(Cause::Discount, &subject, confidence);
         sheet.notes[note].evidence(match ratio {
             Some(ratio) => format!(
-                "the export prints list price and charged price; every line is charged at {} of list",
+                "the export prints list price and charged price; every line is charged at {} of list, \
+                 within its last printed digit",
                 canonical_text(ratio)
             ),
             None => "the export prints list price and charged price; no one ratio fits them".into(),

@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod population;
 pub(crate) mod price;
 pub(crate) mod quantity;
+pub(crate) mod repeats;
 pub(crate) mod series;
 pub(crate) mod stale_discount;
 pub(crate) mod timing;

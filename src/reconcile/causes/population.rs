@@ -8,7 +8,7 @@ use crate::meter::Meter;
 use crate::period::ChargePeriod;
 use crate::reconcile::exact::{Inexact, at_price, subtract};
 use crate::reconcile::facts::GapFact;
-use crate::reconcile::finding::{Cause, Confidence};
+use crate::reconcile::finding::{Cause, Confidence, Mover};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::owners::Owner;
 use crate::reconcile::worksheet::{CellIndex, Group, Worksheet};
@@ -75,6 +75,10 @@ fn unlogged(
     let doubt = doubt.filter(|_| confidence == Confidence::Proven);
     let confidence = if doubt.is_some() { Confidence::Consistent } else { confidence };
     let note = sheet.note(Cause::Unlogged, subject, confidence);
+    if confidence == Confidence::Assumed {
+        // A person said what it is: nothing is left to do about it.
+        sheet.notes[note].mover = Some(Mover::Nobody);
+    }
     if let Some(doubt) = doubt {
         sheet.notes[note].evidence(doubt).alternative("traffic that passed here without a record");
     }
@@ -148,15 +152,29 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
     let doubt = doubt(matched);
     let groups = matched.sheet.groups();
     let unbilled_models = owners_of_unbilled_models(&matched.sheet, &groups);
+    let seen = |sheet: &Worksheet, cell: &CellIndex| {
+        let cell = &sheet.cells[*cell];
+        cell.quantity != 0 || !cell.shown.is_zero() || !cell.stubs.is_empty()
+    };
+    let is_used = |((_, model), cells): (&Group, &Vec<CellIndex>)| {
+        cells.iter().any(|cell| seen(&matched.sheet, cell)).then_some(*model)
+    };
+    let used: BTreeSet<u32> = groups.iter().filter_map(is_used).collect();
     for ((owner, model), cells) in groups {
         let sheet = &mut matched.sheet;
-        let seen = |cell: &CellIndex| {
-            let cell = &sheet.cells[*cell];
-            cell.quantity != 0 || !cell.shown.is_zero() || !cell.stubs.is_empty()
-        };
-        if cells.iter().any(seen) || sheet.model(model).is_empty() {
+        if cells.iter().any(|cell| seen(sheet, cell)) || sheet.model(model).is_empty() {
             continue;
         }
+        let (evidence, alternative) = match used.contains(&model) {
+            true => (
+                "our own calls of this model are billed to other keys or projects",
+                "calls of ours that the bill prints without their key or project",
+            ),
+            false => (
+                "no attempt of ours was billed for this model",
+                "a name of a model we recorded under another one",
+            ),
+        };
         let confirmed =
             matched.owners.is_confirmed(sheet.owner(owner)) && !unbilled_models.contains(&owner);
         let confidence = if confirmed { Confidence::Proven } else { Confidence::Consistent };
@@ -167,9 +185,9 @@ fn unseen_models(matched: &mut Matched<'_>) -> Result<(), Inexact> {
             }
             let Some((quantity, amount)) = lacking(sheet, cell)? else { continue };
             let note = unlogged(sheet, &subject, confidence, doubt.as_deref());
-            sheet.notes[note].evidence("no attempt of ours was billed for this model");
+            sheet.notes[note].evidence(evidence);
             if !confirmed {
-                sheet.notes[note].alternative("a name of a model we recorded under another one");
+                sheet.notes[note].alternative(alternative);
             }
             sheet.book(note, cell, quantity, amount)?;
         }

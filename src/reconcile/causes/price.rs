@@ -77,8 +77,9 @@ fn unpriced(sheet: &mut Worksheet) -> Result<(), Inexact> {
 fn fits(sheet: &Worksheet, series: &Series) -> Result<Vec<Fit>, Inexact> {
     let Some(first) = series.off.first() else { return Ok(Vec::new()) };
     let current = sheet.rate_of(*first).and_then(|rate| sheet.rates.get(rate));
-    let mut seen: BTreeSet<Decimal> =
-        current.and_then(|rate| rate.unit_price).into_iter().collect();
+    // Our own price is not left out: where calls of several tiers share a line, it may be that of
+    // all of them on the bill.
+    let mut seen: BTreeSet<Decimal> = BTreeSet::new();
     let mut found: Vec<Fit> = Vec::new();
     for (index, rate) in sheet.rates.series(&series.model, series.meter) {
         let Some(price) = rate.unit_price.filter(|price| !seen.contains(price)) else { continue };
@@ -110,7 +111,8 @@ fn book_fit(
         series.cells.iter().copied().filter(|cell| !series.off.contains(cell)).collect();
     let everywhere = all_admit(sheet, &undecided, fit.price)?;
     let from = (!everywhere).then(|| switch_day(sheet, series)).flatten();
-    let cause = match (fit.same_conditions, everywhere, from) {
+    let ran = conditions_of(sheet, &series.off);
+    let cause = match (fit.same_conditions && ran.len() < 2, everywhere, from) {
         (false, ..) => Cause::PriceConditions,
         (true, false, Some(_)) => Cause::PriceChangeDate,
         _ => Cause::PriceVersion,
@@ -135,6 +137,12 @@ fn book_fit(
     if let Some(day) = from {
         sheet.notes[note].evidence(format!("{}: from or until {day}", series.meter));
     }
+    if ran.len() > 1 {
+        let ran = ran.into_iter().collect::<Vec<_>>().join(" and ");
+        sheet.notes[note].evidence(format!(
+            "the bill does not tell tiers apart here; of the calls on these lines some ran {ran}"
+        ));
+    }
     for cell in &series.off {
         let here = &sheet.cells[*cell];
         let amount = subtract(at_price(fit.price, here.quantity)?, here.cost)?;
@@ -143,8 +151,19 @@ fn book_fit(
     Ok(())
 }
 
+/// The conditions that the calls behind cells ran under, in words; one where all ran alike.
+fn conditions_of(sheet: &Worksheet, cells: &[CellIndex]) -> BTreeSet<String> {
+    let stubs = cells.iter().flat_map(|cell| &sheet.cells[*cell].stubs);
+    let rates = stubs.filter_map(|stub| sheet.rates.get(sheet.stubs[*stub as usize].rate?));
+    let words = rates.map(|rate| match rate.sku.words() {
+        plain if plain.is_empty() => "as standard".to_owned(),
+        words => format!("as {words}"),
+    });
+    words.collect()
+}
+
 /// A price as a sentence names it.
-fn price_words(rate: &Rate, currency: Currency) -> String {
+pub(crate) fn price_words(rate: &Rate, currency: Currency) -> String {
     let per_million = rate.unit_price.and_then(|price| exact_mul(price, Decimal::from(1_000_000)));
     let price = per_million.map(canonical_text).unwrap_or_default();
     let mut words = format!("the price {currency} {price} per million of {}", rate.meter);
@@ -312,8 +331,19 @@ fn leave_rest_open(matched: &mut Matched<'_>) -> Result<(), Inexact> {
                 note
             }
             (None, true) => {
+                let (charged, units) = (!here.billed.lines.is_empty(), here.billed.quantity);
                 let note = sheet.note(Cause::PriceUnexplained, &subject, Confidence::Unexplained);
-                sheet.notes[note].evidence("no price of the table gives the billed amount");
+                sheet.notes[note].evidence(match (charged, units) {
+                    (false, _) => {
+                        "the provider's usage export counts these units, and its cost export has \
+                         no line for them"
+                    }
+                    (true, Some(0)) => {
+                        "the provider's cost export charges for these, and its usage export counts \
+                         no units of them"
+                    }
+                    (true, _) => "no price of the table gives the billed amount",
+                });
                 note
             }
         };

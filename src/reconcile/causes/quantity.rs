@@ -216,9 +216,10 @@ fn spans_versions(sheet: &Worksheet, cell: CellIndex) -> bool {
     first.is_some_and(|first| prices.any(|price| price != first))
 }
 
-/// Cells our books have and the bill does not, on a bill that prints no quantities.
+/// Cells our books have and the bill does not, on a bill that prints no quantities, or none at all.
 fn nothing_billed(sheet: &mut Worksheet) -> Result<(), Inexact> {
-    if !sheet.grain.meter {
+    let is_empty = sheet.cells.iter().all(|cell| !cell.billed.is_there());
+    if !sheet.grain.meter && !is_empty {
         return Ok(());
     }
     for cell in 0..sheet.cells.len() {
@@ -229,7 +230,10 @@ fn nothing_billed(sheet: &mut Worksheet) -> Result<(), Inexact> {
         let (quantity, cost) = (here.quantity, here.cost);
         let subject = sheet.group_words((here.key.owner, here.key.model));
         let note = sheet.note(Cause::QuantityUnexplained, &subject, Confidence::Unexplained);
-        sheet.notes[note].evidence("our books have charges where the bill has no line");
+        sheet.notes[note].evidence(match is_empty {
+            true => "the export has no charge at all in these days",
+            false => "our books have charges where the bill has no line",
+        });
         sheet.book(note, cell, -quantity, -cost)?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 mod exports;
 mod hostile;
 mod house;
+mod idle_days;
 mod imports;
 mod interrupted;
 mod many;
@@ -13,3 +14,4 @@ mod packings;
 mod replaced;
 mod spans;
 mod ties;
+mod whose;

@@ -99,3 +99,22 @@ fn an_account_is_asked_for_only_where_several_are_known_and_none_is_named() {
     };
     assert_eq!((of("org-1"), of("org-2")), (json!("3"), json!("4")));
 }
+
+#[test]
+fn bytes_that_a_later_import_overruled_are_not_said_to_count() {
+    let house = House::new();
+    let right =
+        house.file("right.csv", cost(&[(1, "1", "gpt-5, input"), (2, "2", "gpt-5, input")]));
+    let wrong = house.file("wrong.csv", cost(&[(2, "5", "gpt-5, input")]));
+    house.imported(&right);
+    let later = house.imported(&wrong);
+    let again = house.imported(&right);
+    assert_eq!((&again["unchanged"], billed(&house)), (&json!(true), json!("6")));
+    let said = again["overruled"].as_str().unwrap_or_default();
+    assert!(said.contains("on 1 of its 2 days"), "{again}");
+    assert!(said.contains(later["batch"].as_str().unwrap()), "{again}");
+    let told = house.run(["import".as_ref(), right.as_os_str()]);
+    assert!(told.out.contains("nothing to do\n  but on 1 of its 2 days"), "{told:?}");
+    house.run(["withdraw", later["batch"].as_str().unwrap()]);
+    assert_eq!(house.imported(&right).get("overruled"), None, "it speaks again");
+}

@@ -341,3 +341,46 @@ async fn a_key_is_tied_to_a_project_on_its_page_and_the_next_compare_takes_it_in
         "of every call the project is known"
     );
 }
+
+/// A call of two models every day of October, the first of them billed at half its price.
+async fn half_price() -> (House, Books) {
+    let folder = tempfile::tempdir().unwrap();
+    let books = Books::open(folder.path()).await.unwrap();
+    let mut node = Node::new(&books);
+    let mut export =
+        "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                      quantity,quantity_unit,line_item,project_id,organization_id\n"
+            .to_owned();
+    for day in 1..=31 {
+        let start = 1_790_812_800 + (i64::from(day) - 1) * 86_400;
+        let (at, end) = (format!("2026-10-{day:02}T12:00:00Z"), start + 86_400);
+        for (model, amount) in [("gpt-5-2025-08-07", "0.625"), ("gpt-5-mini-2025-08-07", "0.25")] {
+            node.call(Call { at: &at, model, ..Call::default() });
+            writeln!(
+                export,
+                "{start},{end},,,{amount},usd,1000000.0,tokens,\"{model}, input\",proj_1,org-1"
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    billed(folder, books, export).await
+}
+
+#[tokio::test]
+async fn a_claim_names_every_row_and_the_price_it_rests_on() {
+    let (house, _books) = half_price().await;
+    is_seen_other(&house.post(&format!("{MONTH}/compare"), "account=org-1").await);
+    let html = text(house.get(&format!("{MONTH}/claim")).await).await;
+    let rows: Vec<String> = (0..31).map(|day| (2 * day + 1).to_string()).collect();
+    assert!(html.contains(&format!("not counted): {}.", rows.join(", "))), "{html}");
+    assert!(!html.contains("and more"), "{html}");
+    assert!(html.contains("developers.openai.com/api/docs/pricing, read "), "{html}");
+    let all = "/reconcile/openai/2026-10/requests?account=org-1";
+    assert!(html.contains(all) && html.contains("format=csv"), "{html}");
+    let start = html.find(all).unwrap();
+    let link = html[start..].split('"').next().unwrap().replace("&#38;", "&");
+    let csv = text(house.get(&link).await).await;
+    assert_eq!(csv.lines().count(), 32, "{csv}");
+    assert!(csv.lines().next().unwrap().contains("provider_request_id"), "{csv}");
+}

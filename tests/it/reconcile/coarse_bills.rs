@@ -1,11 +1,11 @@
 //! Bills that tell less: totals only, money without quantities, half a month, none at all; and books
 //! that began late or were down.
 
-use counterfoil::invoice::line::{AmountPrecision, BilledDimensions, ChargeCategory};
+use counterfoil::invoice::line::{AmountPrecision, BilledDimensions, ChargeCategory, UsageRow};
 use counterfoil::meter::Meter;
 use counterfoil::period::ChargePeriod;
-use counterfoil::reconcile::facts::{BillingClass, Ending, GapFact};
-use counterfoil::reconcile::finding::{Cause, Confidence};
+use counterfoil::reconcile::facts::{BillingClass, Ending, GapFact, ImportFact};
+use counterfoil::reconcile::finding::{Cause, Confidence, Mover};
 use counterfoil::reconcile::verdict::MonthState;
 use counterfoil::usage::UsageSource;
 use rust_decimal::Decimal;
@@ -181,7 +181,8 @@ fn an_untied_key_is_no_proof_of_bypass_and_a_marked_one_is_assumed() {
     assert!(found.evidence[0].contains("tie it or mark it known"), "{:?}", found.evidence);
     case.inputs.ties.known.insert("k7".to_owned(), "the finance team's notebook".to_owned());
     let found = only(&case.report(), Cause::Unlogged).clone();
-    assert_eq!(found.confidence, Confidence::Assumed);
+    assert_eq!((found.confidence, found.mover), (Confidence::Assumed, Mover::Nobody));
+    assert!(case.report().verdict.to_do.is_empty(), "it was marked known already");
 }
 
 #[test]
@@ -214,4 +215,115 @@ fn an_old_price_under_a_contract_is_told_apart_from_the_contract() {
     assert_eq!(only(&report, Cause::Discount).subject, "all lines");
     assert_eq!(report.unexplained_gross, money("0"));
     assert_eq!(report.findings.len(), 2);
+}
+
+/// Quantities of the month's input, day by day, as a usage export brings them.
+fn usage_export(case: &Case) -> ImportFact {
+    let rows = case.inputs.period.days().map(|day| UsageRow {
+        row: 1,
+        period: ChargePeriod::of_day(day),
+        model: Some("atlas-1".to_owned()),
+        requests: Some(1),
+        dimensions: BilledDimensions::default(),
+        quantities: [(Meter::Input, M)].into_iter().collect(),
+    });
+    ImportFact {
+        batch: "batch-2".to_owned(),
+        kind: "openai.usage_csv.completions".to_owned(),
+        covered_days: case.inputs.period.days().collect(),
+        usage: rows.collect(),
+        ..case.inputs.imports[0].clone()
+    }
+}
+
+/// A million input tokens every day of October.
+fn every_day() -> Case {
+    let mut case = Case::with_atlas();
+    for day in case.inputs.period.days() {
+        let at = format!("{day}T12:00:00Z");
+        case.attempt(&at, &[("atlas-1", Meter::Input, M, "3.00")]);
+    }
+    case
+}
+
+#[test]
+fn days_that_only_a_usage_export_covers_are_not_called_unbilled() {
+    let mut case = every_day();
+    case.inputs.imports.push(usage_export(&case));
+    let days: Vec<_> = case.inputs.period.days().take(20).collect();
+    for day in &days {
+        case.line("atlas-1", Meter::Input, Some(M), "3").period = ChargePeriod::of_day(*day);
+    }
+    case.inputs.imports[0].covered_days = days;
+    let report = case.report();
+    assert_eq!(report.verdict.state, "partial (1–20 of 31)");
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    // Nor does a file that may be either export of a time without usage cover them.
+    case.inputs.imports[1].usage.clear();
+    case.inputs.imports[1].kind = "openai.nothing_used_csv".to_owned();
+    let report = case.report();
+    assert_eq!(report.verdict.state, "partial (1–20 of 31)");
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+}
+
+#[test]
+fn a_usage_export_alone_is_no_bill() {
+    let mut case = every_day();
+    case.inputs.imports = vec![usage_export(&case)];
+    let report = case.report();
+    assert_eq!(
+        (&report.state, report.verdict.state.as_str()),
+        (&MonthState::NoExport, "no export")
+    );
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    assert!(report.verdict.sentences[0].contains("no cost export"), "{:?}", report.verdict);
+}
+
+#[test]
+fn an_export_without_a_charge_is_a_bill_of_nothing() {
+    let mut case = every_day();
+    case.inputs.imports[0].covered_days = case.inputs.period.days().collect();
+    let report = case.report();
+    assert_eq!((report.recorded, report.billed), (money("93"), money("0")));
+    let found = only(&report, Cause::QuantityUnexplained);
+    assert_eq!(found.amount, money("-93"));
+    assert!(found.evidence[0].contains("no charge at all"), "{:?}", found.evidence);
+    let said = &report.verdict.sentences[0];
+    assert!(said.contains("shows $0.00") && said.contains("$93.00 less"), "{said}");
+}
+
+#[test]
+fn units_on_one_export_and_not_on_the_other_are_said_to_be() {
+    let mut case = every_day();
+    case.rate("atlas-1", Meter::Output, "15.00", "2026-06-01T00:00:00Z", None, &[]);
+    case.inputs.imports.push(usage_export(&case));
+    let days: Vec<_> = case.inputs.period.days().collect();
+    for day in &days {
+        case.line("atlas-1", Meter::Output, None, "2").period = ChargePeriod::of_day(*day);
+    }
+    case.inputs.imports[0].covered_days = days;
+    let found = only(&case.report(), Cause::PriceUnexplained).clone();
+    assert_eq!(found.amount, money("-31"));
+    let says = |words: &str| found.evidence.iter().any(|one| one.contains(words));
+    assert!(says("its cost export has no line for them"), "{:?}", found.evidence);
+    assert!(says("its usage export counts no units of them"), "{:?}", found.evidence);
+    assert!(!says("no price of the table"), "{:?}", found.evidence);
+}
+
+#[test]
+fn calls_of_two_tiers_billed_at_one_price_are_said_to_be() {
+    let mut case = Case::with_atlas();
+    for day in case.inputs.period.days().take(9) {
+        let at = format!("{day}T12:00:00Z");
+        case.attempt(&at, &[("atlas-1", Meter::Input, M, "3.00")]);
+        let batch = case.attempt(&at, &[("atlas-1", Meter::Input, M, "1.50")]);
+        batch.conditions.set("processing", "batch");
+        case.line("atlas-1", Meter::Input, Some(2 * M), "6").period = ChargePeriod::of_day(day);
+    }
+    let report = case.report();
+    let found = only(&report, Cause::PriceConditions);
+    assert_eq!((found.amount, report.unexplained_gross), (money("13.5"), money("0")));
+    let says = |words: &str| found.evidence.iter().any(|one| one.contains(words));
+    assert!(says("price USD 3 per million of input"), "{:?}", found.evidence);
+    assert!(says("some ran as batch and as standard"), "{:?}", found.evidence);
 }

@@ -6,6 +6,7 @@ mod gaps;
 mod planted_month;
 mod properties;
 mod report;
+mod said;
 mod scope_ties;
 mod simulator;
 mod unseen_fees;

@@ -100,8 +100,13 @@ fn the_document_is_bridged_from_the_export() {
     let report = month().report();
     let document = report.document.unwrap();
     assert_eq!(
-        document.export + document.credits + document.tax + document.unexplained,
+        document.export
+            + document.credits
+            + document.tax
+            + document.rounding
+            + document.unexplained,
         document.total
     );
     assert_eq!(document.credits, money("-5"));
+    assert_eq!((document.rounding, document.unexplained), (money("0.005"), money("0")));
 }

@@ -18,6 +18,7 @@ pub mod meter;
 pub mod metering;
 pub mod money;
 pub mod names;
+mod owner_only;
 pub mod period;
 pub mod pricing;
 pub mod reconcile;

@@ -15,7 +15,8 @@ use crate::access::caller::{Caller, Callers};
 use crate::bookkeeping::captures::Capturing;
 use crate::bookkeeping::post::{PostError, Poster};
 use crate::bookkeeping::retention;
-use crate::config::{self, Config, ConfigError, OnJournalFailure};
+use crate::config::error::ConfigError;
+use crate::config::{self, Config, OnJournalFailure};
 use crate::dashboard;
 use crate::dashboard::drops::Drops;
 use crate::dashboard::state::DashboardState;
@@ -36,6 +37,7 @@ use crate::ledger::count::Count;
 use crate::ledger::entry::Entry;
 use crate::metering::counted::CountedTokens;
 use crate::names::{AttemptId, Clock, ProviderName};
+use crate::owner_only;
 use crate::period::Timestamp;
 use crate::pricing::problem::PriceError;
 use crate::pricing::table::PriceTable;
@@ -160,7 +162,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, ServeError> {
     let prices = price_table(config)?;
     // Bound before the journal is opened: a taken port is no unclean stop.
     let listeners = (bind(config.listen).await?, bind(config.dashboard_listen).await?);
-    std::fs::create_dir_all(&config.data)
+    owner_only::make_folder(&config.data)
         .map_err(|source| ServeError::Folder { path: config.data.clone(), source })?;
     let books = Books::open(&config.data).await?;
     // Should the journal be gone, its gap begins where the books end.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Low to high. A module imports only from floors below its own.
 const FLOORS: &[&[&str]] = &[
-    &["money", "period", "meter", "digest", "failpoint"],
+    &["money", "period", "meter", "digest", "failpoint", "owner_only"],
     &["names"],
     &["usage", "access", "invoice"],
     &["dialect", "pricing"],

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::bookkeeping::post::PostError;
 use crate::bookkeeping::verify::{self, Verification, VerifyError};
 use crate::journal::reader;
+use crate::owner_only;
 use crate::store::books;
 use crate::upstream::fingerprint::{self, FingerprintError};
 
@@ -62,11 +63,7 @@ pub async fn backup(folder: &Path, to: &Path) -> Result<Verification, BackupErro
 
 fn make_empty(to: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Target { path: to.to_owned(), source };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(to).map_err(failed)?;
+    owner_only::make_folder(to).map_err(failed)?;
     match fs::read_dir(to).map_err(failed)?.next() {
         None => Ok(()),
         Some(_) => Err(BackupError::NotEmpty(to.to_owned())),

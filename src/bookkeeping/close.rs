@@ -177,22 +177,6 @@ pub(crate) async fn close_on(
     Ok(reports::keep_closing(books, &of, &closing).await?)
 }
 
-/// Whether what a person closed is still what the month's inputs say.
-///
-/// # Errors
-/// [`CloseError`] where the month cannot be explained.
-pub async fn is_stale(
-    books: &Books,
-    prices: &PriceTable,
-    month: &Month,
-    clock: &Clock,
-) -> Result<Option<bool>, CloseError> {
-    let explained = explain(books, prices, month, clock).await?;
-    let of = month.of(&explained.account);
-    let closing = reports::newest_closing(books, &of).await?;
-    Ok(closing.map(|closing| closing.inputs_hash != explained.inputs_hash))
-}
-
 async fn work(inputs: Inputs) -> Result<Report, CloseError> {
     let work = tokio::task::spawn_blocking(move || reconcile(&inputs));
     Ok(work.await.map_err(|_| interrupted())??)

@@ -44,9 +44,6 @@ pub enum TieError {
     /// Nothing was sent with it.
     #[error("the books know no credential {0}")]
     UnknownCredential(CredentialId),
-    /// An empty word would take the mark back.
-    #[error("say in a few words what {0} is, so that the next reader knows")]
-    NoWords(String),
 }
 
 /// Ties of a month's bill that nobody confirmed yet and that agree on `DAYS_NEEDED` days or more,
@@ -102,27 +99,6 @@ pub async fn confirm(
     let of = format!("credential:{credential}");
     let said_at = clock.now();
     let remark = Remark { said_at, actor, subject: &of, attribute: "tied_to", value: subject };
-    Ok(accounts::say(books, &remark).await?)
-}
-
-/// A person says that a key, project or workspace of the bill is known not to pass here, and what
-/// it is.
-///
-/// # Errors
-/// [`TieError`] where the subject is none, nothing is said of it, or the books do not take it.
-pub async fn mark_known(
-    books: &Books,
-    subject: &str,
-    what: &str,
-    actor: &str,
-    clock: &Clock,
-) -> Result<(), TieError> {
-    on_a_bill(subject)?;
-    let value = what.trim();
-    if value.is_empty() {
-        return Err(TieError::NoWords(subject.to_owned()));
-    }
-    let remark = Remark { said_at: clock.now(), actor, subject, attribute: "known", value };
     Ok(accounts::say(books, &remark).await?)
 }
 

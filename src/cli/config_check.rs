@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::arguments::{finish, print};
-use crate::config::{Config, ConfigError, OnJournalFailure, Timeouts};
+use crate::config::error::ConfigError;
+use crate::config::{Config, OnJournalFailure, Timeouts};
 use crate::dialect::endpoint::Dialect;
 
 /// Prints it, or what is wrong with it.

@@ -22,6 +22,7 @@ use crate::cli::arguments::{block_on, finish, print};
 use crate::config::Config;
 use crate::money::{canonical_text, exact_sub, exact_sum, parse_decimal};
 use crate::names::{Clock, ProviderName};
+use crate::owner_only;
 use crate::period::{BillingPeriod, Timestamp};
 use crate::pricing::table::PriceTable;
 use crate::sandbox::bill;
@@ -189,7 +190,7 @@ fn prepare(folder: &Path) -> Result<(), String> {
         let folder = folder.display();
         return Err(format!("{folder} exists and is no demo's folder; name another: --data DIR"));
     }
-    std::fs::create_dir_all(folder).map_err(words)?;
+    owner_only::make_folder(folder).map_err(words)?;
     std::fs::write(folder.join(MARKER), "Emptied by the next `counterfoil demo`.\n").map_err(words)
 }
 

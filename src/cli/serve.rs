@@ -41,7 +41,7 @@ pub(super) fn run(arguments: ServeArguments) -> ExitCode {
     }
 }
 
-fn configured(arguments: ServeArguments) -> Result<Config, crate::config::ConfigError> {
+fn configured(arguments: ServeArguments) -> Result<Config, crate::config::error::ConfigError> {
     let mut config = Config::load(arguments.config.as_deref())?;
     if let Some(data) = arguments.data {
         config.data = data;

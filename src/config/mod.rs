@@ -1,5 +1,11 @@
 //! The configuration: a TOML file, `COUNTERFOIL_...` over it, and where secrets are to be found.
 
+pub(crate) mod error;
+mod overrides;
+mod secret;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::bookkeeping::retention;
+use crate::config::error::ConfigError;
+use crate::config::secret::read_secret;
 use crate::dialect::endpoint::Dialect;
 use crate::gateway::counting::QUEUE_BYTES;
 use crate::upstream::base_url;
@@ -90,7 +98,7 @@ pub struct ProviderEntry {
     /// Where it answers, without `/v1`: `https://api.openai.com`.
     pub base_url: Option<String>,
     /// The key used for every call: `env:NAME`, `file:PATH` or the key itself.
-    #[serde(deserialize_with = "optional_secret")]
+    #[serde(deserialize_with = "secret::optional_secret")]
     pub api_key: Option<SecretString>,
     /// `openai` or `anthropic`; by default what the provider's name says.
     pub dialect: Option<DialectName>,
@@ -113,7 +121,7 @@ pub enum DialectName {
 #[serde(deny_unknown_fields)]
 pub struct CallerEntry {
     /// The token they send as their API key: `env:NAME`, `file:PATH` or the token itself.
-    #[serde(deserialize_with = "secret")]
+    #[serde(deserialize_with = "secret::secret")]
     pub token: SecretString,
     /// The team their calls belong to.
     #[serde(default)]
@@ -154,35 +162,6 @@ const LONGEST_JOURNAL_DAYS: u32 = 3_650;
 
 /// The longest captured content may be kept.
 const LONGEST_CAPTURE_DAYS: u32 = 400;
-
-/// Why a configuration cannot be used. Says the key and what to do; never a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file or an override is not what the sample describes.
-    #[error("{origin}: {message}")]
-    Malformed {
-        /// The file, or the environment.
-        origin: String,
-        /// Where and what; taken from the parser.
-        message: String,
-    },
-    /// A value that cannot be meant.
-    #[error("{key}: {problem}")]
-    Unusable {
-        /// The key in the file.
-        key: String,
-        /// What is wrong and what to write instead.
-        problem: String,
-    },
-}
 
 impl Default for Config {
     fn default() -> Self {
@@ -249,8 +228,8 @@ impl Config {
         let mut table: toml::Table = toml::from_str(text).map_err(|error| malformed(&error))?;
         let mut overridden = Vec::new();
         for (name, value) in environment {
-            if let Some(path) = override_path(&name) {
-                set_override(&mut table, &path, &value);
+            if let Some(path) = overrides::path_of(&name) {
+                overrides::set(&mut table, &path, &value);
                 overridden.push(name);
             }
         }
@@ -415,76 +394,9 @@ fn seconds<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
     u64::deserialize(source).map(Duration::from_secs)
 }
 
-fn secret<'de, D: Deserializer<'de>>(source: D) -> Result<SecretString, D::Error> {
-    String::deserialize(source).map(SecretString::from)
-}
-
-fn optional_secret<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>, D::Error> {
-    secret(source).map(Some)
-}
-
-/// `COUNTERFOIL_PROVIDERS__OPENAI__BASE_URL` names `providers.openai.base_url`.
-fn override_path(name: &str) -> Option<Vec<String>> {
-    let rest = name.strip_prefix("COUNTERFOIL_")?;
-    // What the tests are told is not for the gateway.
-    if matches!(rest, "FAILPOINT" | "LOG" | "CONFIG" | "") || rest.starts_with("TEST_") {
-        return None;
-    }
-    Some(rest.split("__").map(str::to_lowercase).collect())
-}
-
-fn set_override(table: &mut toml::Table, path: &[String], value: &str) {
-    let Some((last, folders)) = path.split_last() else { return };
-    let mut table = table;
-    for folder in folders {
-        let entry = table.entry(folder.as_str()).or_insert_with(|| toml::Table::new().into());
-        if !entry.is_table() {
-            *entry = toml::Table::new().into();
-        }
-        let Some(inner) = entry.as_table_mut() else { return };
-        table = inner;
-    }
-    let typed = match (last.as_str(), value) {
-        // Everything else is text in the file, a key of digits alone included.
-        ("allow_http", "true") => true.into(),
-        ("allow_http", "false") => false.into(),
-        (key, text) if ["_s", "_mib", "_days"].iter().any(|unit| key.ends_with(unit)) => {
-            text.parse::<i64>().map_or_else(|_| text.into(), toml::Value::from)
-        }
-        (_, text) => text.into(),
-    };
-    table.insert(last.clone(), typed);
-}
-
 /// A parser's message without the excerpt it prints, which may show a secret.
 fn described(error: &toml::de::Error, text: &str) -> String {
     let at = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
     format!("line {line}: {}", error.message())
 }
-
-fn read_secret(key: &str, reference: &SecretString) -> Result<SecretString, ConfigError> {
-    let text = reference.expose_secret();
-    let unusable = |problem: String| ConfigError::Unusable { key: key.to_owned(), problem };
-    let found = if let Some(name) = text.strip_prefix("env:") {
-        std::env::var_os(name)
-            .and_then(|value| value.into_string().ok())
-            .ok_or_else(|| unusable(format!("names the variable {name}, which is not set")))?
-    } else if let Some(path) = text.strip_prefix("file:") {
-        std::fs::read_to_string(path)
-            .map_err(|error| unusable(format!("names the file {path}: {error}")))?
-    } else {
-        text.to_owned()
-    };
-    let found = found.trim();
-    if found.is_empty() {
-        return Err(unusable("is empty".to_owned()));
-    }
-    if !found.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unusable("holds blanks or characters no HTTP header can carry".to_owned()));
-    }
-    Ok(SecretString::from(found))
-}
-
-#[cfg(test)]
-mod tests;

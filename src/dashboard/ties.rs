@@ -212,7 +212,7 @@ fn hint_and_id(hint: &str, credential: &str) -> String {
 fn page_error(error: TieError) -> PageError {
     match error {
         TieError::Store(error) => error.into(),
-        TieError::NotOnABill(_) | TieError::UnknownCredential(_) | TieError::NoWords(_) => {
+        TieError::NotOnABill(_) | TieError::UnknownCredential(_) => {
             PageError::NotUnderstood(error.to_string())
         }
     }

@@ -26,6 +26,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
 use crate::ledger::intent::Intent;
 use crate::names::{Clock, new_id};
+use crate::owner_only;
 use crate::period::{ChargePeriod, Timestamp};
 
 pub use crate::journal::command::Committed;
@@ -132,11 +133,11 @@ impl Journal {
         clock: Clock,
         options: JournalOptions,
     ) -> Result<(Self, Opened), JournalError> {
-        files::make_folder(folder)?;
+        owner_only::make_folder(folder).map_err(|error| files::file_error(folder, &error))?;
         let lock = files::lock(folder)?;
         let path = folder.join(JOURNAL_FILE);
         let marker = files::read_marker(folder)?;
-        files::make_private(&path)?;
+        owner_only::make_file(&path).map_err(|error| files::file_error(&path, &error))?;
         connect::prepare(&path).await?;
         let connection = connect::writer(&path)?;
         if let Some(pages) = options.max_pages {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::error::JournalError;
+use crate::owner_only;
 use crate::period::Timestamp;
 
 /// Name of the journal's database in the data folder.
@@ -73,39 +74,14 @@ pub(crate) fn file_error(path: &Path, error: &io::Error) -> JournalError {
     JournalError::File { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// Makes the data folder, for its owner only, if it is not there.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), JournalError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| file_error(folder, &error))
-}
-
-/// Options that make a file readable by its owner only.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
-/// Makes an empty file for its owner only, before SQLite would make one for everybody. Never opens
-/// a file that is there: closing a descriptor on it would drop SQLite's locks.
-pub(crate) fn make_private(path: &Path) -> Result<(), JournalError> {
-    match private(OpenOptions::new().write(true).create_new(true)).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(file_error(path, &error)),
-    }
-}
-
 /// Takes the folder for this process; the lock goes with the returned file. Who only looks whether
 /// it is taken holds it for a moment, hence a few tries.
 pub(crate) fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
-    let file = private(&mut options).open(&path).map_err(|error| file_error(&path, &error))?;
+    let file =
+        owner_only::options(&mut options).open(&path).map_err(|error| file_error(&path, &error))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -163,7 +139,7 @@ pub(crate) fn write_marker(folder: &Path, marker: &Marker) -> Result<(), Journal
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        let mut file = private(&mut options).open(&next)?;
+        let mut file = owner_only::options(&mut options).open(&next)?;
         serde_json::to_writer(&mut file, marker)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
@@ -219,7 +195,7 @@ impl Ballast {
     fn fill(&self) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        fill_with_zeros(&mut private(&mut options).open(&self.path)?, self.bytes)
+        fill_with_zeros(&mut owner_only::options(&mut options).open(&self.path)?, self.bytes)
     }
 }
 

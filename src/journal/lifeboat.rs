@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::journal::error::JournalError;
-use crate::journal::files::{file_error, fill_with_zeros, private};
+use crate::journal::files::{file_error, fill_with_zeros};
 use crate::journal::scribe::Draft;
 use crate::ledger::entry::Entry;
 use crate::names::new_id;
+use crate::owner_only;
 use crate::period::Timestamp;
 
 /// Name of the file in the data folder.
@@ -167,7 +168,7 @@ fn ready(path: &Path, bytes: u64) -> io::Result<Option<File>> {
     }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    let mut file = private(&mut options).open(path)?;
+    let mut file = owner_only::options(&mut options).open(path)?;
     fill_with_zeros(&mut file, bytes)?;
     Ok(Some(file))
 }

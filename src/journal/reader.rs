@@ -11,6 +11,7 @@ use crate::journal::error::JournalError;
 use crate::journal::files;
 pub(crate) use crate::journal::files::JOURNAL_FILE;
 use crate::ledger::entry::{Entry, EntryKind};
+use crate::owner_only;
 use crate::period::Timestamp;
 
 /// A record as it stands in the journal.
@@ -199,7 +200,7 @@ pub(crate) async fn copy(folder: &Path, target: &Path) -> Result<(), JournalErro
     let path = folder.join(JOURNAL_FILE);
     let copy = target.join(JOURNAL_FILE);
     let mut connection = connect::beside(&path).await?;
-    files::make_private(&copy)?;
+    owner_only::make_file(&copy).map_err(|error| files::file_error(&copy, &error))?;
     let done = sqlx::query("VACUUM INTO $1")
         .bind(copy.to_string_lossy().into_owned())
         .execute(&mut connection)

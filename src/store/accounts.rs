@@ -89,7 +89,7 @@ pub async fn remarks(books: &Books) -> Result<Remarks, StoreError> {
 ///
 /// # Errors
 /// [`StoreError`] where the books do not take it.
-pub(crate) async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
+pub async fn say(books: &Books, remark: &Remark<'_>) -> Result<(), StoreError> {
     sqlx::query(SAY)
         .bind(remark.said_at.micros())
         .bind(remark.actor)

@@ -1,7 +1,6 @@
 //! The books' database: opening it, and the two ways to it.
 
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
+use crate::owner_only;
 use crate::period::Timestamp;
 use crate::store::error::StoreError;
 
@@ -171,22 +171,8 @@ pub(super) fn pool(connections: u32) -> SqlitePoolOptions {
 
 /// Makes folder and file for their owner only, before SQLite would make the file for everybody.
 pub(super) fn make_private(folder: &Path, path: &Path) -> Result<(), StoreError> {
-    let mut folders = std::fs::DirBuilder::new();
-    folders.recursive(true);
-    let mut file = OpenOptions::new();
-    file.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    }
-    let refused = |source| StoreError::File { path: path.to_owned(), source };
-    folders.create(folder).map_err(refused)?;
-    match file.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(refused(error)),
-    }
+    let made = owner_only::make_folder(folder).and_then(|()| owner_only::make_file(path));
+    made.map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {

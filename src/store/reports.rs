@@ -138,20 +138,13 @@ pub(crate) async fn say_document(
         INSERT INTO invoice_documents
                (said_at, actor, provider, account, period, currency, total, tax, credits)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    sqlx::query(SAY)
-        .bind(said_at.micros())
-        .bind(actor)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .bind(currency)
-        .bind(&document.total)
-        .bind(&document.tax)
-        .bind(&document.credits)
-        .execute(books.writer())
-        .await
-        .map(drop)
-        .map_err(StoreError::database("an invoice document"))
+    let words = [
+        Some(currency),
+        document.total.as_deref(),
+        document.tax.as_deref(),
+        document.credits.as_deref(),
+    ];
+    say(books, of, (said_at, actor), &words, (SAY, "an invoice document")).await
 }
 
 /// The newest word on a month's document.
@@ -187,20 +180,8 @@ pub(crate) async fn say_rate(
         INSERT INTO exchange_rates
                (said_at, actor, provider, account, period, from_currency, into_currency, rate, source)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    sqlx::query(SAY)
-        .bind(said_at.micros())
-        .bind(actor)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .bind(&rate.from)
-        .bind(&rate.into)
-        .bind(&rate.rate)
-        .bind(&rate.source)
-        .execute(books.writer())
-        .await
-        .map(drop)
-        .map_err(StoreError::database("a rate of exchange"))
+    let words = [&rate.from, &rate.into, &rate.rate, &rate.source].map(|word| Some(word.as_str()));
+    say(books, of, (said_at, actor), &words, (SAY, "a rate of exchange")).await
 }
 
 /// The newest word on a month's rate of exchange.
@@ -235,29 +216,19 @@ pub(crate) async fn keep_closing(
     of: &MonthOf<'_>,
     closing: &Closing,
 ) -> Result<(), StoreError> {
-    const KEEP: &str = "
+    const SAY: &str = "
         INSERT INTO closings (closed_at, actor, provider, account, period, report, inputs_hash, note)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    sqlx::query(KEEP)
-        .bind(closing.closed_at.micros())
-        .bind(&closing.actor)
-        .bind(of.provider)
-        .bind(of.account)
-        .bind(of.period.to_string())
-        .bind(&closing.report)
-        .bind(&closing.inputs_hash)
-        .bind(&closing.note)
-        .execute(books.writer())
-        .await
-        .map(drop)
-        .map_err(StoreError::database("a closing"))
+    let words =
+        [&closing.report, &closing.inputs_hash, &closing.note].map(|word| Some(word.as_str()));
+    say(books, of, (closing.closed_at, &closing.actor), &words, (SAY, "a closing")).await
 }
 
 /// Every closing of a month, the newest first.
 ///
 /// # Errors
 /// [`StoreError`] where the books do not answer.
-pub(crate) async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, StoreError> {
+pub async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Closing>, StoreError> {
     const ALL: &str = "
         SELECT closed_at, actor, report, inputs_hash, note FROM closings
         WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC";
@@ -271,19 +242,24 @@ pub(crate) async fn closings(books: &Books, of: &MonthOf<'_>) -> Result<Vec<Clos
     rows.iter().map(closing).collect()
 }
 
-/// The newest closing of a month.
-///
-/// # Errors
-/// [`StoreError`] where the books do not answer.
-pub(crate) async fn newest_closing(
+/// Appends what a person says of a month: when, who, whose month, and the words in their order.
+async fn say(
     books: &Books,
     of: &MonthOf<'_>,
-) -> Result<Option<Closing>, StoreError> {
-    const NEWEST: &str = "
-        SELECT closed_at, actor, report, inputs_hash, note FROM closings
-        WHERE provider = $1 AND account = $2 AND period = $3 ORDER BY id DESC LIMIT 1";
-    let row = newest(books, of, NEWEST, "the newest closing").await?;
-    row.as_ref().map(closing).transpose()
+    (at, actor): (Timestamp, &str),
+    words: &[Option<&str>],
+    (insert, what): (&'static str, &'static str),
+) -> Result<(), StoreError> {
+    let mut statement = sqlx::query(insert)
+        .bind(at.micros())
+        .bind(actor)
+        .bind(of.provider)
+        .bind(of.account)
+        .bind(of.period.to_string());
+    for word in words {
+        statement = statement.bind(*word);
+    }
+    statement.execute(books.writer()).await.map(drop).map_err(StoreError::database(what))
 }
 
 /// The row a query finds for a provider, an account and a period.

@@ -10,6 +10,7 @@ use sha2::Sha256;
 
 use crate::digest::hexadecimal;
 use crate::names::CredentialId;
+use crate::owner_only;
 
 /// Makes fingerprints that mean nothing without the data folder's own key.
 pub(crate) struct Fingerprinter {
@@ -127,9 +128,7 @@ fn random_key() -> Result<[u8; KEY_BYTES], FingerprintError> {
 fn write_private(path: &Path, key: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = owner_only::options(&mut options).open(path)?;
     file.write_all(key)?;
     file.sync_all()
 }

@@ -206,3 +206,20 @@ async fn a_head_is_answered_with_the_length_a_get_would_have() {
     assert_eq!((answer.status, answer.header("content-length")), (200, Some("512")));
     assert_eq!(answer.text(), "");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_data_folder_and_all_in_it_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let upstream = Upstream::json(r#"{"id":"c1","choices":[]}"#).await;
+    let house = House::over(&upstream.url()).await;
+    assert_eq!(house.chat(r#"{"model":"gpt-4o-mini","messages":[]}"#).await.status, 200);
+    let data = house.folder.path().join("data");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for file in std::fs::read_dir(&data).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    house.end().await;
+}

@@ -26,17 +26,14 @@ use crate::gateway::capture::CaptureQueue;
 use crate::gateway::counting::{CountingPool, StartCountingError};
 use crate::gateway::incoming::Provider;
 use crate::gateway::later::LaterUsage;
-use crate::gateway::record::Recorder;
+use crate::gateway::record::{Recorder, counted_entry};
 use crate::gateway::running::Running as RunningCalls;
 use crate::gateway::shared::{CallLimits, Shared};
 use crate::ingress::listener::{listen, told_to_stop};
 use crate::ingress::native::{self, IngressOptions};
 use crate::journal::book::{Journal, JournalOptions, Opened};
 use crate::journal::error::JournalError;
-use crate::ledger::count::Count;
-use crate::ledger::entry::Entry;
-use crate::metering::counted::CountedTokens;
-use crate::names::{AttemptId, Clock, ProviderName};
+use crate::names::{Clock, ProviderName};
 use crate::owner_only;
 use crate::period::Timestamp;
 use crate::pricing::problem::PriceError;
@@ -462,26 +459,4 @@ pub(crate) async fn serve_sandbox(
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(addr).await.map_err(|source| ServeError::Listen { addr, source })
-}
-
-fn counted_entry(attempt: AttemptId, counted_at: Timestamp, counted: CountedTokens) -> Entry {
-    let word = |json: Result<serde_json::Value, serde_json::Error>| match json {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    };
-    Entry::Count(Box::new(Count {
-        attempt,
-        counted_at,
-        input: counted.input,
-        output: counted.output,
-        method: word(serde_json::to_value(counted.method)),
-        encoding: counted.encoding.map_or_else(String::new, |it| word(serde_json::to_value(it))),
-        basis: counted.basis.map_or_else(String::new, |it| word(serde_json::to_value(it))),
-        estimated_parts: counted
-            .estimated_parts
-            .iter()
-            .map(|part| word(serde_json::to_value(part)))
-            .chain(counted.not_counted.map(|why| word(serde_json::to_value(why))))
-            .collect(),
-    }))
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::journal::book::Journal;
 use crate::journal::error::JournalError;
+use crate::ledger::count::Count;
 use crate::ledger::entry::Entry;
 use crate::ledger::gap::{CoverageGap, GapReason};
-use crate::names::Clock;
+use crate::metering::counted::CountedTokens;
+use crate::names::{AttemptId, Clock};
 use crate::period::{ChargePeriod, Timestamp};
 
 /// Writes an exchange's records.
@@ -131,4 +133,31 @@ impl Recorder {
             }));
         }
     }
+}
+
+/// A count as the journal has it: the words of `metering` as text, which the ledger need not know.
+pub(crate) fn counted_entry(
+    attempt: AttemptId,
+    counted_at: Timestamp,
+    counted: CountedTokens,
+) -> Entry {
+    let word = |json: Result<serde_json::Value, serde_json::Error>| match json {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    };
+    Entry::Count(Box::new(Count {
+        attempt,
+        counted_at,
+        input: counted.input,
+        output: counted.output,
+        method: word(serde_json::to_value(counted.method)),
+        encoding: counted.encoding.map_or_else(String::new, |it| word(serde_json::to_value(it))),
+        basis: counted.basis.map_or_else(String::new, |it| word(serde_json::to_value(it))),
+        estimated_parts: counted
+            .estimated_parts
+            .iter()
+            .map(|part| word(serde_json::to_value(part)))
+            .chain(counted.not_counted.map(|why| word(serde_json::to_value(why))))
+            .collect(),
+    }))
 }

@@ -13,7 +13,6 @@ use crate::pricing::price::{Factor, Price};
 use crate::pricing::schema::{PriceFile, SourceEntry};
 use crate::pricing::select::{Circumstances, Multiplier, Selection, Selectors};
 use crate::pricing::version::multiplied_rate_id;
-use crate::usage::Conditions;
 
 /// Every price we know, checked on loading and immutable after.
 #[derive(Clone, Debug)]
@@ -169,27 +168,6 @@ impl PriceTable {
         let mut providers: Vec<_> = self.providers.iter().collect();
         providers.sort_by_key(|(name, _)| *name);
         providers.into_iter().map(|(name, prices)| (name.as_str(), prices))
-    }
-
-    /// The price of a meter for one call, if there is exactly one answer.
-    pub fn rate_for(
-        &self,
-        provider: &ProviderName,
-        model: &str,
-        meter: Meter,
-        at: Timestamp,
-        conditions: &Conditions,
-        context_tokens: u64,
-    ) -> Option<CandidateRate<'_>> {
-        let prices = self.provider(provider)?;
-        let Lookup::Found { model, period, .. } = prices.find(model, at) else { return None };
-        let selected = period.select(&prices.selectors.special(conditions)).ok()?;
-        let band = selected.row.band(context_tokens)?;
-        let (priced_as, price) = band.price(meter)?;
-        let multipliers = selected.over(priced_as);
-        let rate_id = multiplied_rate_id(&band.rate_id, &multipliers);
-        let (select, from_tokens) = (&selected.row.select, band.from_tokens);
-        Some(CandidateRate { model, period, select, from_tokens, price, multipliers, rate_id })
     }
 
     /// Every price a meter of a model has or had: over time, in every band, under every row and

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bookkeeping::export_file::{ExportBytes, ExportFile, ImportChoice, ImportError};
 use crate::bookkeeping::import::Imported;
-use crate::bookkeeping::whose::import_drop;
+use crate::bookkeeping::import_each::import_each;
 use crate::cli::arguments::{DataFolder, block_on, finish, print};
 use crate::serve::wall_clock;
 use crate::store::books::Books;
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: ImportArguments) -> ExitCode {
         let choice = ImportChoice { account: arguments.account, personal_key: key };
         let (mut listed, mut refused) = (Vec::new(), Vec::new());
         let files: Vec<ExportFile> = arguments.files.iter().map(|path| export_file(path)).collect();
-        let done = import_drop(&books, &files, &choice, &wall_clock()).await;
+        let done = import_each(&books, &files, &choice, &wall_clock()).await;
         for (file, done) in arguments.files.iter().zip(done) {
             match done {
                 Ok(imported) => {

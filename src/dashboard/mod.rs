@@ -10,6 +10,7 @@ pub(crate) mod claim;
 pub(crate) mod closing;
 pub(crate) mod compare;
 pub mod drops;
+pub(crate) mod estimate;
 pub(crate) mod format;
 pub(crate) mod guard;
 pub(crate) mod invoices;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::dashboard::attempt_row::unsettled;
 use crate::dashboard::chart::{self, Span};
+use crate::dashboard::estimate::estimate;
 use crate::dashboard::format::{self, Money};
 use crate::dashboard::page::{self, Chrome, CsvCell, CsvTable, Face, Page, PageError};
 use crate::dashboard::request_usage::{UsageView, usage_view};
@@ -83,6 +84,8 @@ pub(crate) struct AttemptView {
     unpriced: Vec<String>,
     price_status: Option<String>,
     total: Option<Money>,
+    /// By our own count, where the report is missing or broke off.
+    estimate: Option<Money>,
     currency: Option<String>,
     price_version: Option<String>,
     engine: Option<String>,
@@ -195,7 +198,9 @@ async fn make(state: &DashboardState, id: &str) -> Result<RequestPage, PageError
     let attempts: Vec<AttemptView> = records
         .iter()
         .zip(spans)
-        .map(|(record, span)| attempt_view(record, span, &hints, now))
+        .map(|(record, span)| {
+            attempt_view(record, estimate(&state.prices, record), span, &hints, now)
+        })
         .collect();
     let captured = captured(state, &request, now).await?;
     let path = format!("/requests/{request}");
@@ -258,6 +263,7 @@ fn ends(record: &AttemptRecord, now: Timestamp) -> (i128, i128) {
 
 fn attempt_view(
     record: &AttemptRecord,
+    estimate: Option<Money>,
     span: Span,
     hints: &BTreeMap<String, String>,
     now: Timestamp,
@@ -296,6 +302,7 @@ fn attempt_view(
         unpriced: valuation.map(|valuation| valuation.unpriced.clone()).unwrap_or_default(),
         price_status: valuation.map(|valuation| valuation.status.clone()),
         total: valuation.and_then(|valuation| valuation.total).and_then(money),
+        estimate,
         currency: valuation.map(|valuation| valuation.currency.to_string()),
         price_version: valuation.map(|valuation| valuation.price_version.clone()),
         engine: valuation.map(|valuation| valuation.engine.clone()),

@@ -10,7 +10,6 @@ use counterfoil::names::Clock;
 use counterfoil::period::{DAY_US, Timestamp};
 use counterfoil::store::captured::{Captured, KeptContent};
 
-use crate::wire::client::Client;
 use crate::wire::house::{House, configured};
 use crate::wire::upstream::{Act, Upstream, chunk, json_reply, last_chunk, stream_head};
 
@@ -74,13 +73,6 @@ fn files_with(folder: &Path, word: &str) -> Vec<String> {
         .collect()
 }
 
-async fn page(house: &House, path: &str) -> String {
-    let mut client = Client::connect(house.running.dashboard_addr).await;
-    let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", house.running.dashboard_addr);
-    client.write(head.as_bytes()).await;
-    client.answer().await.text()
-}
-
 /// A clock that a test moves.
 fn movable() -> (Clock, Arc<AtomicI64>) {
     let time = Arc::new(AtomicI64::new(1_790_000_000_000_000));
@@ -98,11 +90,11 @@ async fn content_is_kept_of_the_caller_that_is_set_to_it_and_erased_when_its_tim
     let streamed = call(&house, "open", &ASK.replacen('{', r#"{"stream":true,"#, 1)).await;
     let others = call(&house, "shut", &ASK.replace("question", "secret")).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-    let shown = page(&house, &format!("/requests/{whole}")).await;
+    let shown = house.page(&format!("/requests/{whole}")).await.text();
     assert!(shown.contains("captured because caller <b>open</b> is set to"), "{shown}");
     assert!(shown.contains("canary in the question") && shown.contains("canary in the answer"));
-    assert!(!page(&house, &format!("/requests/{whole}.json")).await.contains("canary"));
-    assert!(!page(&house, &format!("/requests/{others}")).await.contains("captured because"));
+    assert!(!house.page(&format!("/requests/{whole}.json")).await.text().contains("canary"));
+    assert!(!house.page(&format!("/requests/{others}")).await.text().contains("captured because"));
     let House { running, folder } = house;
     running.shutdown(std::future::pending()).await.unwrap();
     let data = folder.path().join("data");

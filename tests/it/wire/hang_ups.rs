@@ -107,6 +107,41 @@ async fn a_stream_is_canceled_upstream_when_its_client_left_and_keeps_the_input_
 }
 
 #[tokio::test]
+async fn what_passed_of_a_stream_that_broke_off_is_estimated_by_our_own_count() {
+    let words = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\
+        \"text\":\"one two three four five six seven\"}}\n\n";
+    let start = format!("{START}{words}");
+    let length = start.len();
+    let upstream = Upstream::start(move |_| {
+        vec![Act::Write([stream_head(""), chunk(start.as_bytes())].concat()), Act::Gate]
+    })
+    .await;
+    let house = House::over(&upstream.url()).await;
+    let mut client = Client::connect(house.running.proxy_addr).await;
+    client.send("POST /anthropic/v1/messages", MESSAGE_HEADERS, STREAM.as_bytes()).await;
+    client.read_some(length).await;
+    drop(client);
+    let book = house.book(1).await;
+    let (intent, settlement) = book.only();
+    assert_eq!(settlement.usage.quantities().get(Meter::Output), Some(1));
+    let path = format!("/requests/{}.json", intent.request);
+    let mut attempt = serde_json::Value::Null;
+    for _ in 0..500 {
+        attempt = house.page(&path).await.json()["attempts"][0].clone();
+        if !attempt["usage"]["counted"].is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // 25 tokens of input as reported, at $3 a million, and the seven words counted, at $15.
+    let counted = attempt["usage"]["counted"]["output"].as_u64().unwrap();
+    assert!(counted >= 7, "{attempt}");
+    let micros = 25 * 3 + counted * 15;
+    assert_eq!(attempt["estimate"], format!("0.{micros:06}"));
+    assert_eq!(attempt["total"], "0.00009");
+}
+
+#[tokio::test]
 async fn a_stream_whose_client_left_before_its_first_byte_is_canceled_and_unknown() {
     let upstream = Upstream::start(|_| vec![Act::Gate]).await;
     let house = House::over(&upstream.url()).await;

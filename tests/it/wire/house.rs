@@ -13,7 +13,7 @@ use counterfoil::names::Clock;
 use counterfoil::serve::{self, Running, ServeOptions};
 use tempfile::TempDir;
 
-use crate::wire::client::{self, Answer};
+use crate::wire::client::{self, Answer, Client};
 
 /// A running gateway.
 pub struct House {
@@ -70,6 +70,14 @@ impl House {
     /// A message with a made-up key.
     pub async fn message(&self, body: &str) -> Answer {
         self.ask("POST /anthropic/v1/messages", MESSAGE_HEADERS, body).await
+    }
+
+    /// A page of the dashboard.
+    pub async fn page(&self, path: &str) -> Answer {
+        let mut client = Client::connect(self.running.dashboard_addr).await;
+        let host = self.running.dashboard_addr;
+        client.write(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await;
+        client.answer().await
     }
 
     /// Everything in the journal once this many settlements are.

@@ -1,5 +1,7 @@
 //! Closing a month: books and billed lines are gathered, laid against each other, and reported.
 
+use std::collections::BTreeMap;
+
 use crate::bookkeeping::gather::{billed_in, gather, import_facts};
 use crate::bookkeeping::month::{CloseError, Month, account, interrupted};
 use crate::digest::sha256;
@@ -86,19 +88,19 @@ pub(crate) async fn attempts_behind(
     Ok(work.await.map_err(|_| interrupted())??)
 }
 
-/// Every row of the bill behind a finding of a month's report.
+/// Every row of the bill behind some findings of a month's report, worked out once for all of them.
+/// A finding the month does not have any more is not in the answer.
 ///
 /// # Errors
-/// [`CloseError`], also for a finding the report does not have.
+/// [`CloseError`].
 pub(crate) async fn rows_behind(
     books: &Books,
     prices: &PriceTable,
     month: &Month,
-    finding: &str,
-) -> Result<Vec<RowRef>, CloseError> {
+    findings: Vec<String>,
+) -> Result<BTreeMap<String, Vec<RowRef>>, CloseError> {
     let (_, inputs) = gather(books, prices, month).await?;
-    let finding = finding.to_owned();
-    let work = tokio::task::spawn_blocking(move || engine::rows_behind(&inputs, &finding));
+    let work = tokio::task::spawn_blocking(move || engine::rows_behind(&inputs, &findings));
     Ok(work.await.map_err(|_| interrupted())??)
 }
 

@@ -88,11 +88,12 @@ async fn make_claim(
     let path = format!("/reconcile/{}/{month}", encode_text(provider));
     let of = month_of(provider, month, &record.account);
     let (mut claims, mut total) = (Vec::new(), Decimal::ZERO);
-    for finding in largest_first(body.findings.iter().filter(|finding| finding.is_claim())) {
+    let claimed = largest_first(body.findings.iter().filter(|finding| finding.is_claim()));
+    let rows = all_rows(state, &of, &claimed).await;
+    for (finding, rows) in claimed.into_iter().zip(rows) {
         total = exact_add(total, finding.amount)
             .ok_or_else(|| PageError::Twin("the claims do not add up exactly".to_owned()))?;
         let calls = attempt_sets::provider_calls(&state.books, &sample_of(finding)).await?;
-        let rows = all_rows(state, &of, finding).await;
         let all = format!("{path}/requests?account={}", encode_text(&record.account));
         let all = format!("{all}&finding={}&format=csv", encode_text(&finding.id));
         claims.push(ClaimView {
@@ -127,14 +128,30 @@ async fn make_claim(
     })
 }
 
-/// The rows behind a finding, as many as a page can list; where the books moved on since the report,
-/// those the report itself names.
-async fn all_rows(state: &DashboardState, month: &Month, finding: &Finding) -> Vec<RowRef> {
-    let found = close::rows_behind(&state.books, &state.prices, month, &finding.id).await;
-    let told = |rows: &Vec<RowRef>| u64::try_from(rows.len()) == Ok(finding.drill.row_count);
-    let mut rows = found.ok().filter(told).unwrap_or_else(|| finding.drill.rows.clone());
-    rows.truncate(ROWS_LISTED);
-    rows
+/// The rows behind each of these findings, as many as a page can list; where the books moved on since
+/// the report, those the report itself names.
+async fn all_rows(
+    state: &DashboardState,
+    month: &Month,
+    findings: &[&Finding],
+) -> Vec<Vec<RowRef>> {
+    let is_all = |rows: &[RowRef], finding: &Finding| {
+        u64::try_from(rows.len()) == Ok(finding.drill.row_count)
+    };
+    let cut_off = findings.iter().filter(|finding| !is_all(&finding.drill.rows, finding));
+    let cut_off: Vec<String> = cut_off.map(|finding| finding.id.clone()).collect();
+    let mut found = BTreeMap::new();
+    if !cut_off.is_empty() {
+        let worked_out = close::rows_behind(&state.books, &state.prices, month, cut_off).await;
+        found = worked_out.unwrap_or_default();
+    }
+    let rows_of = |finding: &&Finding| {
+        let told = found.remove(&finding.id).filter(|rows| is_all(rows, finding));
+        let mut rows = told.unwrap_or_else(|| finding.drill.rows.clone());
+        rows.truncate(ROWS_LISTED);
+        rows
+    };
+    findings.iter().map(rows_of).collect()
 }
 
 fn rows_by_file(rows: &[RowRef], files: &BTreeMap<String, String>) -> Vec<(String, String)> {

@@ -1,5 +1,7 @@
 //! The reconciliation in one breath: match, bridge, check, report; and all that is behind a finding.
 
+use std::collections::BTreeMap;
+
 use crate::names::AttemptId;
 use crate::reconcile::bill::BillError;
 use crate::reconcile::bridge::{self, BridgeError};
@@ -72,15 +74,22 @@ pub fn attempts_behind(inputs: &Inputs, finding: &str) -> Result<Vec<AttemptId>,
     Ok(found)
 }
 
-/// Every row of the bill behind a finding, by batch and row.
+/// Every row of the bill behind each of these findings, by batch and row. An id the report does not
+/// have is not in the answer.
 ///
 /// # Errors
-/// As [`attempts_behind`].
-pub fn rows_behind(inputs: &Inputs, finding: &str) -> Result<Vec<RowRef>, ReconcileError> {
+/// As [`reconcile`].
+pub fn rows_behind(
+    inputs: &Inputs,
+    findings: &[String],
+) -> Result<BTreeMap<String, Vec<RowRef>>, ReconcileError> {
     let matched = worked_out(inputs)?;
-    let note = note_of(&matched, finding)?;
-    let rows = drill::rows(&matched, note, &drill::cells_of(&matched, note));
-    Ok(rows.iter().map(|index| drill::row_ref(&matched, *index)).collect())
+    let ids = drill::finding_ids(&matched).into_iter().enumerate();
+    let rows_of = |note| {
+        let rows = drill::rows(&matched, note, &drill::cells_of(&matched, note));
+        rows.iter().map(|index| drill::row_ref(&matched, *index)).collect()
+    };
+    Ok(ids.filter(|(_, id)| findings.contains(id)).map(|(note, id)| (id, rows_of(note))).collect())
 }
 
 fn note_of(matched: &Matched<'_>, finding: &str) -> Result<usize, ReconcileError> {

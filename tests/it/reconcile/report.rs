@@ -86,7 +86,8 @@ fn every_finding_opens_the_attempts_behind_it() {
         assert!(behind.starts_with(&finding.drill.attempts), "{}", finding.id);
     }
     for finding in &report.findings {
-        let rows = rows_behind(&case.inputs, &finding.id).unwrap();
+        let rows =
+            &rows_behind(&case.inputs, std::slice::from_ref(&finding.id)).unwrap()[&finding.id];
         assert_eq!(u64::try_from(rows.len()).unwrap(), finding.drill.row_count);
         assert!(rows.starts_with(&finding.drill.rows), "{}", finding.id);
     }

@@ -20,7 +20,7 @@ use crate::store::accounts;
 use crate::store::books::Books;
 use crate::store::facts;
 use crate::store::imports;
-use crate::store::reports::{self};
+use crate::store::reports;
 
 /// How far around the month attempts are read: a request may be booked on the other side of it.
 const MARGIN_US: i64 = 2 * DAY_US;

@@ -71,7 +71,7 @@ pub async fn preview(
     choice: &ImportChoice,
     now: Timestamp,
 ) -> Result<Vec<Preview>, ImportError> {
-    preview_beside(books, file, choice, now, &Named::new()).await
+    described(books, read(file, choice).await?, choice, now, &Named::new()).await
 }
 
 /// Reads the files of one drop without storing anything: what one lacks, another may bring, the
@@ -82,35 +82,54 @@ pub async fn preview_drop(
     choice: &ImportChoice,
     now: Timestamp,
 ) -> Vec<Result<Vec<Preview>, ImportError>> {
-    let mut read = Vec::new();
+    let mut all = Vec::new();
     for file in files {
-        read.push(preview(books, file, choice, now).await);
+        all.push(read(file, choice).await);
     }
-    let clean = read.iter().flatten().flatten().filter(|part| part.summary.is_clean());
-    let named: Named = clean.flat_map(|part| named_by(part.provider, &part.summary)).collect();
-    for (file, read) in files.iter().zip(&mut read) {
-        let names_none = |part: &Preview| part.summary.accounts.is_empty();
-        if !named.is_empty() && read.as_ref().is_ok_and(|parts| parts.iter().any(names_none)) {
-            *read = preview_beside(books, file, choice, now, &named).await;
-        }
+    let parts = all.iter().flatten().flat_map(|file| &file.parts);
+    let clean = parts.filter(|part| part.summary.is_clean());
+    let named = clean.flat_map(|part| named_by(part.format.provider(), &part.summary));
+    let (named, nobody): (Named, Named) = (named.collect(), Named::new());
+    let mut previews = Vec::new();
+    for file in all {
+        previews.push(match file {
+            Ok(file) => {
+                let names_none = file.parts.iter().any(|part| part.summary.accounts.is_empty());
+                let beside = if names_none { &named } else { &nobody };
+                described(books, file, choice, now, beside).await
+            }
+            Err(error) => Err(error),
+        });
     }
-    in_one_drop(&mut read.iter_mut().flatten().flatten().collect::<Vec<_>>());
-    read
+    in_one_drop(&mut previews.iter_mut().flatten().flatten().collect::<Vec<_>>());
+    previews
 }
 
-async fn preview_beside(
-    books: &Books,
-    file: &ExportFile,
-    choice: &ImportChoice,
-    now: Timestamp,
-    beside: &Named,
-) -> Result<Vec<Preview>, ImportError> {
+/// A file that was read to its end.
+struct ReadFile {
+    parts: Vec<PartRead>,
+    sha256: String,
+}
+
+async fn read(file: &ExportFile, choice: &ImportChoice) -> Result<ReadFile, ImportError> {
     let (names, sha256, _) = look(file, &choice.personal_key).await?;
-    let known = imports::batches(books).await?;
     let mut parts = Vec::new();
     for index in 0..names.len() {
         parts.push(read_only(file, index, &choice.personal_key).await?);
     }
+    Ok(ReadFile { parts, sha256 })
+}
+
+/// What a file is and would do, where others beside it name these accounts.
+async fn described(
+    books: &Books,
+    file: ReadFile,
+    choice: &ImportChoice,
+    now: Timestamp,
+    beside: &Named,
+) -> Result<Vec<Preview>, ImportError> {
+    let ReadFile { parts, sha256 } = file;
+    let known = imports::batches(books).await?;
     let own = parts.iter().flat_map(|part| named_by(part.format.provider(), &part.summary));
     let accounts = Accounts::read(books, &known, own.chain(beside.iter().cloned())).await?;
     let several = parts.len() > 1;

@@ -209,3 +209,30 @@ pub async fn three_keys(books: &Books, days: u64) -> String {
     node.post().await;
     export
 }
+
+/// A key whose answers name no project, over October 2026, and an export that bills what it used
+/// twice: to one project and to another.
+pub async fn two_projects(books: &Books) -> String {
+    let mut node = Node::new(books);
+    let mut export =
+        "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
+                      quantity,quantity_unit,line_item,project_id,organization_id\n"
+            .to_owned();
+    for day in 1..=31 {
+        let at = format!("2026-10-{day:02}T12:00:00Z");
+        let (key, output) = ("cred-1", 1_000_000);
+        node.call(Call { at: &at, key, project: None, input: 0, output, ..Call::default() });
+        let start = 1_790_812_800 + (day - 1) * 86_400;
+        for project in ["proj_1", "proj_2"] {
+            writeln!(
+                export,
+                "{start},{},2026-10-{day:02}T00:00:00+00:00,,10,usd,1000000,tokens,\
+                 \"gpt-5-2025-08-07, output\",{project},org-1",
+                start + 86_400
+            )
+            .unwrap();
+        }
+    }
+    node.post().await;
+    export
+}

@@ -1,7 +1,5 @@
 //! Keys of the bill and credentials of ours: proposed where days agree, tied only by a person.
 
-use std::fmt::Write as _;
-
 use counterfoil::bookkeeping::month::Month;
 use counterfoil::bookkeeping::ties::{self, Proposal, TieError};
 use counterfoil::names::{Clock, CredentialId, ProviderName};
@@ -10,7 +8,7 @@ use counterfoil::store::accounts::{self, Remark};
 use counterfoil::store::books::Books;
 
 use crate::bookkeeping::house::{House, number};
-use crate::calls::{Call, Node, three_keys, tokens_of};
+use crate::calls::{three_keys, tokens_of, two_projects};
 
 fn clock() -> Clock {
     Clock::new(|| "2026-11-20T09:00:00Z".parse().unwrap())
@@ -98,27 +96,7 @@ async fn what_a_person_said_is_applied_and_not_proposed_again() {
 async fn a_key_tied_to_a_project_proves_what_another_project_was_billed() {
     let house = House::new();
     let books = house.books().await;
-    let mut node = Node::new(&books);
-    let mut text = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
-                    quantity,quantity_unit,line_item,project_id,organization_id\n"
-        .to_owned();
-    for day in 1..=31_u64 {
-        // Answers here name no project.
-        let at = format!("2026-10-{day:02}T12:00:00Z");
-        let (key, output) = ("cred-1", 1_000_000);
-        node.call(Call { at: &at, key, project: None, input: 0, output, ..Call::default() });
-        let start = 1_790_812_800 + (day - 1) * 86_400;
-        for project in ["proj_1", "proj_2"] {
-            writeln!(
-                text,
-                "{start},{},2026-10-{day:02}T00:00:00+00:00,,10,usd,1000000,tokens,\
-                 \"gpt-5-2025-08-07, output\",{project},org-1",
-                start + 86_400
-            )
-            .unwrap();
-        }
-    }
-    node.post().await;
+    let text = two_projects(&books).await;
     house.imported(&house.file("cost.csv", text));
     let proven = |report: &serde_json::Value| {
         let findings = report["findings"].as_array().unwrap();

@@ -10,7 +10,7 @@ use counterfoil::store::books::Books;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::calls::{Call, Node, three_keys, tokens_of};
+use crate::calls::{self, Call, Node, three_keys, tokens_of};
 use crate::pages::house::{House, now, pages, text};
 use crate::pages::schema::fits;
 
@@ -280,27 +280,8 @@ async fn a_group_nothing_of_which_has_a_price_shows_no_price_and_never_zero() {
 async fn two_projects() -> (House, Books) {
     let folder = tempfile::tempdir().unwrap();
     let books = Books::open(folder.path()).await.unwrap();
-    let mut node = Node::new(&books);
-    let mut rows = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,\
-                    quantity,quantity_unit,line_item,project_id,organization_id\n"
-        .to_owned();
-    for day in 1..=31 {
-        let at = format!("2026-10-{day:02}T12:00:00Z");
-        let (key, output) = ("cred-1", 1_000_000);
-        node.call(Call { at: &at, key, project: None, input: 0, output, ..Call::default() });
-        let start = 1_790_812_800 + (day - 1) * 86_400;
-        for project in ["proj_1", "proj_2"] {
-            writeln!(
-                rows,
-                "{start},{},2026-10-{day:02}T00:00:00+00:00,,10,usd,1000000,tokens,\
-                 \"gpt-5-2025-08-07, output\",{project},org-1",
-                start + 86_400
-            )
-            .unwrap();
-        }
-    }
-    node.post().await;
-    billed(folder, books, rows).await
+    let export = calls::two_projects(&books).await;
+    billed(folder, books, export).await
 }
 
 #[tokio::test]

@@ -441,25 +441,13 @@ fn a_contract_for_a_model_holds_for_its_snapshots_and_for_no_other_model() {
         rates = { input = "1.1", output = "9" }
     "#;
     let table = PriceTable::builtin().unwrap().with_overlay("contract.toml", contract).unwrap();
-    let price = |model: &str, at: &str| {
-        let usage = ReportedUsage {
-            parts: vec![ModelUsage {
-                model: None,
-                quantities: [(Meter::Input, 1_000_000)].into_iter().collect(),
-                context_tokens: 1_000,
-            }],
-            ..ReportedUsage::none(UsageSource::Reported)
-        };
-        let (provider, model) = (ProviderName::new("openai"), ModelName::new(model));
-        let valued = rate(&table, &provider, &model, at.parse().unwrap(), &usage);
-        valued.total.map(|total| total.to_string())
-    };
+    let million = usage(&[(Meter::Input, 1_000_000)], &[]);
+    let costs = |model: &str, when: &str| total(&price(&table, "openai", model, when, &million));
     for name in ["gpt-5", "gpt-5-2025-08-07"] {
-        assert_eq!(price(name, "2026-11-05T00:00:00Z").as_deref(), Some("1.1"), "{name}");
-        assert_eq!(price(name, "2026-10-05T00:00:00Z").as_deref(), Some("1.25"), "{name}");
+        assert_eq!(costs(name, "2026-11-05T00:00:00Z"), "1.1", "{name}");
+        assert_eq!(costs(name, "2026-10-05T00:00:00Z"), "1.25", "{name}");
     }
-    let mini = price("gpt-5-mini-2025-08-07", "2026-11-05T00:00:00Z");
-    assert_eq!(mini.as_deref(), Some("0.25"));
+    assert_eq!(costs("gpt-5-mini-2025-08-07", "2026-11-05T00:00:00Z"), "0.25");
     let names =
         |name: &str| table.provider(&ProviderName::new("openai")).unwrap().named(name).len();
     assert_eq!((names("gpt-5-2025-08-07"), names("gpt-5-mini-2025-08-07")), (2, 1));
